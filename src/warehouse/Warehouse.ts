@@ -1,0 +1,44 @@
+/**
+ * The port of the warehouse: ClickHouse over HTTP, embedded or a server. An address is the only seam.
+ */
+import { Context, Schema } from "effect"
+import type { Effect, Redacted } from "effect"
+import type { TableBlock } from "./TableBlock.ts"
+
+/** Where a ClickHouse listens and who we are there. */
+export interface WarehouseAddress {
+  /** e.g. http://127.0.0.1:8123 */
+  readonly url: string
+  readonly database: string
+  readonly username: string
+  readonly password: Redacted.Redacted
+}
+
+/**
+ * The warehouse refused or did not answer. `retryable`: it is away, starting, overloaded or out of disk and may come back
+ * (wait); otherwise the statement itself is wrong (a bug or a schema that does not fit: stop). `code` is ClickHouse's, or 0.
+ */
+export class WarehouseError extends Schema.TaggedError<WarehouseError>()("WarehouseError", {
+  message: Schema.String,
+  code: Schema.Number,
+  retryable: Schema.Boolean,
+  cause: Schema.optionalKey(Schema.Defect())
+}) {}
+
+export class Warehouse extends Context.Service<Warehouse, {
+  /** Writes one block, synchronously and fsynced; when it returns the rows survive a crash of the server. One attempt. */
+  insert(block: TableBlock): Effect.Effect<void, WarehouseError>
+  /** Rows of a SELECT as objects. 64-bit integers and decimals are strings, times as ClickHouse prints them. One attempt. */
+  query(
+    sql: string,
+    params?: Readonly<Record<string, unknown>>
+  ): Effect.Effect<ReadonlyArray<Readonly<Record<string, unknown>>>, WarehouseError>
+  /** A SELECT's answer as RowBinary bytes, for the large reads of recovery. One attempt. */
+  queryBytes(
+    sql: string,
+    params?: Readonly<Record<string, unknown>>
+  ): Effect.Effect<Buffer, WarehouseError>
+  /** A statement without an answer: DDL, SYSTEM. One attempt. */
+  command(sql: string): Effect.Effect<void, WarehouseError>
+  readonly database: string
+}>()("guardian/warehouse/Warehouse") {}
