@@ -5,11 +5,13 @@ import { Schema } from "effect"
 import { createHash } from "node:crypto"
 
 /** Who did it; the log's partition key. 1 to 128 UTF-16 units. */
-export const VisitorId = Schema.String.check(Schema.isLengthBetween(1, 128)).pipe(Schema.brand("VisitorId"))
+export const VisitorId = Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(128)).pipe(
+  Schema.brand("VisitorId")
+)
 export type VisitorId = typeof VisitorId.Type
 
 /** The sender's idempotency key, unique within a visitor while lateness remembers it. 1 to 128 UTF-16 units. */
-export const EventId = Schema.String.check(Schema.isLengthBetween(1, 128)).pipe(Schema.brand("EventId"))
+export const EventId = Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(128)).pipe(Schema.brand("EventId"))
 export type EventId = typeof EventId.Type
 
 /** 12 hex digits of the opening event's epoch milliseconds + 20 hex digits of a hash: ids are in time order. */
