@@ -14,6 +14,8 @@ export const CoreSettings = Schema.Struct({
   latenessMs: Duration,
   /** A record is rejected when event_ts > append time + this, in ms. */
   futureMaxMs: Duration,
+  /** ISO 4217. `revenue` sums this currency and purchases without one; others are kept beside it. */
+  reportingCurrency: Schema.String.check(Schema.isPattern(/^[A-Z]{3}$/)),
   /** HIGH_FREQUENCY: more clicks than this in one tumbling window of `highFrequencyWindowMs`. */
   highFrequencyClicks: Threshold,
   highFrequencyWindowMs: Duration,
@@ -34,6 +36,7 @@ export const defaultCoreSettings: CoreSettings = {
   gapMs: 30 * 60_000,
   latenessMs: 10 * 60_000,
   futureMaxMs: 5 * 60_000,
+  reportingCurrency: "USD",
   highFrequencyClicks: 50,
   highFrequencyWindowMs: 10_000,
   botLikeClicks: 50,

@@ -1,0 +1,158 @@
+/**
+ * A visitor's recent clicks, in time order, and the findings that can still change. Most visitors never have enough clicks for
+ * any window: for them this is two short arrays. From the threshold on, a window is counted by its finding, not by scans.
+ */
+import type { EpochMillis, Offset, SessionId, VisitorId } from "../domain/Identifiers.ts"
+import type { CoreSettings } from "../domain/Settings.ts"
+import { longestWindowMs } from "../domain/Settings.ts"
+import { Finding } from "./Finding.ts"
+import { botLike } from "./rules/BotLike.ts"
+import { highFrequency } from "./rules/HighFrequency.ts"
+import type { Rule } from "./rules/Rule.ts"
+
+/** The rules, in the order in which findings are raised. */
+export const rules: ReadonlyArray<Rule> = [highFrequency, botLike]
+
+/** The rules with their settings worked out, once per partition. */
+export interface RuleBook {
+  readonly settings: CoreSettings
+  readonly longestWindowMs: number
+  /** The lowest threshold of all rules: with at most this many clicks retained nothing needs a look. */
+  readonly clicksBelow: number
+  readonly entries: ReadonlyArray<
+    { readonly rule: Rule; readonly windowMs: number; readonly slideMs: number; readonly clicksBelow: number }
+  >
+}
+
+export const makeRuleBook = (settings: CoreSettings): RuleBook => ({
+  settings,
+  longestWindowMs: longestWindowMs(settings),
+  clicksBelow: Math.min(...rules.map((rule) => rule.clicksBelow(settings))),
+  entries: rules.map((rule) => ({
+    rule,
+    windowMs: rule.windowMs(settings),
+    slideMs: rule.slideMs(settings),
+    clicksBelow: rule.clicksBelow(settings)
+  }))
+})
+
+/** A click that was accepted. */
+export interface Click {
+  readonly eventTs: EpochMillis
+  readonly item: string
+  readonly offset: Offset
+  readonly appendedAt: EpochMillis
+  readonly sessionId: SessionId
+}
+
+export class Clicks {
+  readonly #times: Array<number> = []
+  readonly #items: Array<string> = []
+  /** By rule: findings by window start. */
+  #open: Array<Map<number, Finding>> | undefined = undefined
+  #openSweptAt = 0
+
+  /**
+   * Counts a click. Calls `changed` for each finding that has a new state to write.
+   * @param seenFrom watermark - lateness: windows that end at or before it cannot change any more.
+   */
+  add(book: RuleBook, visitorId: VisitorId, click: Click, seenFrom: number, changed: (finding: Finding) => void): void {
+    this.#forget(seenFrom - book.longestWindowMs)
+    this.#insert(click)
+    if (this.#times.length <= book.clicksBelow) return
+    for (let r = 0; r < book.entries.length; r++) {
+      const { clicksBelow, rule, slideMs, windowMs } = book.entries[r]!
+      for (
+        let start = Math.floor(click.eventTs / slideMs) * slideMs;
+        start + windowMs > click.eventTs;
+        start -= slideMs
+      ) {
+        let finding = this.#open?.[r]!.get(start)
+        if (finding === undefined) {
+          if (start + windowMs <= seenFrom || this.#count(start, start + windowMs) <= clicksBelow) continue
+          finding = this.#openFinding(
+            r,
+            new Finding(rule, visitorId, start as EpochMillis, (start + windowMs) as EpochMillis),
+            book
+          )
+        } else {
+          finding.clicks++
+          if (click.item !== "") finding.items.add(click.item)
+        }
+        if (judge(finding, click, book.settings)) changed(finding)
+      }
+    }
+    if (this.#open !== undefined && seenFrom > this.#openSweptAt + book.longestWindowMs) this.#sweep(seenFrom)
+  }
+
+  #insert(click: Click): void {
+    const times = this.#times
+    const last = times.length - 1
+    if (last < 0 || times[last]! <= click.eventTs) {
+      times.push(click.eventTs)
+      this.#items.push(click.item)
+    } else {
+      const at = lowerBound(times, click.eventTs + 1)
+      times.splice(at, 0, click.eventTs)
+      this.#items.splice(at, 0, click.item)
+    }
+  }
+
+  /** Drops clicks before `from`, once they are half of all: each is moved at most once per time it is dropped. */
+  #forget(from: number): void {
+    const times = this.#times
+    if (times.length === 0 || times[times.length >> 1]! >= from) return
+    const count = lowerBound(times, from)
+    times.splice(0, count)
+    this.#items.splice(0, count)
+  }
+
+  #count(from: number, to: number): number {
+    const times = this.#times
+    return lowerBound(times, to) - lowerBound(times, from)
+  }
+
+  #openFinding(r: number, finding: Finding, book: RuleBook): Finding {
+    this.#open ??= book.entries.map(() => new Map())
+    const end = lowerBound(this.#times, finding.windowEnd)
+    for (let i = lowerBound(this.#times, finding.windowStart); i < end; i++) {
+      finding.clicks++
+      if (this.#items[i] !== "") finding.items.add(this.#items[i]!)
+    }
+    this.#open[r]!.set(finding.windowStart, finding)
+    return finding
+  }
+
+  #sweep(seenFrom: number): void {
+    this.#openSweptAt = seenFrom
+    for (const findings of this.#open!) {
+      for (const [start, finding] of findings) if (finding.windowEnd <= seenFrom) findings.delete(start)
+    }
+  }
+}
+
+/** Brings the verdict up to date with a click that is already counted; true when there is a row to write. */
+const judge = (finding: Finding, click: Click, settings: CoreSettings): boolean => {
+  const stands = finding.rule.stands(finding.clicks, finding.items.size, settings)
+  if (stands && !finding.standing) {
+    finding.foundAtOffset = click.offset
+    finding.foundAppendedAt = click.appendedAt
+    finding.raised = true
+  }
+  finding.standing = stands
+  finding.sessionId = click.sessionId
+  finding.version = click.offset + 1
+  return finding.raised
+}
+
+/** Index of the first time >= `from`. */
+const lowerBound = (times: ReadonlyArray<number>, from: number): number => {
+  let low = 0
+  let high = times.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (times[middle]! < from) low = middle + 1
+    else high = middle
+  }
+  return low
+}

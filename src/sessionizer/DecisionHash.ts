@@ -1,0 +1,48 @@
+/**
+ * A running 64-bit hash over (offset, outcome, session_id) of every record of a partition. Two runs over the same log that
+ * disagree at one offset have decided differently somewhere below it: a bug, whoever is right.
+ */
+import type { Offset, SessionId } from "../domain/Identifiers.ts"
+import type { Outcome } from "../domain/Outcome.ts"
+
+/** A hash is noted at every multiple of this many offsets, besides every checkpoint. */
+export const decisionHashEvery = 65_536
+
+export class DecisionHash {
+  #high = 0
+  #low = 0
+
+  constructor(value = 0n) {
+    this.#high = Number(BigInt.asIntN(32, value >> 32n))
+    this.#low = Number(BigInt.asIntN(32, value))
+  }
+
+  get value(): bigint {
+    return (BigInt(this.#high >>> 0) << 32n) | BigInt(this.#low >>> 0)
+  }
+
+  update(offset: Offset, outcome: Outcome, sessionId: SessionId | undefined): void {
+    this.#mix(offset | 0)
+    this.#mix(((offset / 4_294_967_296) << 3) | outcome)
+    if (sessionId === undefined) return
+    for (let at = 0; at < 32; at += 8) this.#mix(hexWord(sessionId, at))
+  }
+
+  #mix(word: number): void {
+    let low = this.#low ^ Math.imul(word, 0xcc9e2d51)
+    low = Math.imul((low << 13) | (low >>> 19), 0x85ebca6b)
+    let high = this.#high + Math.imul(low ^ (low >>> 15), 0x1b873593)
+    high = Math.imul((high << 17) | (high >>> 15), 0xc2b2ae35)
+    this.#low = (low ^ (high >>> 13)) | 0
+    this.#high = (high + low) | 0
+  }
+}
+
+/** Eight hex digits as a 32-bit word. */
+const hexWord = (text: string, at: number): number => {
+  let word = 0
+  for (let i = at; i < at + 8; i++) word = (word << 4) | hexDigit(text.charCodeAt(i))
+  return word
+}
+
+const hexDigit = (code: number): number => code <= 57 ? code - 48 : code - 87

@@ -1,0 +1,33 @@
+/**
+ * A rule's verdict on one visitor and window that has enough clicks to matter. It exists in memory while clicks can still come
+ * into its window; a row is written once it has been raised, again for every click after that, and when it is withdrawn.
+ */
+import type { EpochMillis, Offset, SessionId, VisitorId } from "../domain/Identifiers.ts"
+import type { Rule } from "./rules/Rule.ts"
+
+export class Finding {
+  readonly rule: Rule
+  readonly visitorId: VisitorId
+  readonly windowStart: EpochMillis
+  readonly windowEnd: EpochMillis
+  readonly items = new Set<string>()
+  clicks = 0
+  /** The verdict as of the last click. */
+  standing = false
+  /** True from the first time it stood: from then on it has a row. */
+  raised = false
+  /** The record at which the standing verdict last became true. */
+  foundAtOffset = 0 as Offset
+  foundAppendedAt = 0 as EpochMillis
+  /** Of the last click: its session at acceptance, and its offset plus one. */
+  sessionId = "" as SessionId
+  version = 0
+  dirty = false
+
+  constructor(rule: Rule, visitorId: VisitorId, windowStart: EpochMillis, windowEnd: EpochMillis) {
+    this.rule = rule
+    this.visitorId = visitorId
+    this.windowStart = windowStart
+    this.windowEnd = windowEnd
+  }
+}
