@@ -1,0 +1,50 @@
+/**
+ * A batch as the reading thread sent it: one run of bytes and an index into it.
+ */
+import type { EpochMillis, Offset, Partition } from "../../domain/Identifiers.ts"
+import type { LogBatch } from "../EventLog.ts"
+import { indexStride } from "./Frame.ts"
+import type { ReadRecords } from "./Protocol.ts"
+
+export class StoredBatch implements LogBatch {
+  readonly partition: Partition
+  readonly count: number
+  readonly #base: number
+  readonly #bytes: Buffer
+  readonly #index: Uint32Array
+  readonly #appendedAt: Float64Array
+
+  constructor(partition: Partition, records: ReadRecords) {
+    this.partition = partition
+    this.count = records.count
+    this.#base = records.base
+    this.#bytes = Buffer.from(records.bytes)
+    this.#index = records.index
+    this.#appendedAt = records.appendedAt
+  }
+
+  offset(index: number): Offset {
+    return this.#base + index as Offset
+  }
+
+  appendedAt(index: number): EpochMillis {
+    return this.#appendedAt[index]! as EpochMillis
+  }
+
+  key(index: number): Buffer {
+    const at = index * indexStride
+    return this.#bytes.subarray(this.#index[at], this.#index[at + 1])
+  }
+
+  headers(index: number): Readonly<Record<string, string>> | undefined {
+    const at = index * indexStride
+    const start = this.#index[at + 1]!
+    const end = this.#index[at + 2]!
+    return start === end ? undefined : JSON.parse(this.#bytes.toString("utf8", start, end)) as Record<string, string>
+  }
+
+  value(index: number): Buffer {
+    const at = index * indexStride
+    return this.#bytes.subarray(this.#index[at + 2], this.#index[at + 3])
+  }
+}
