@@ -1,0 +1,121 @@
+/**
+ * Keeps one engine running on the same port: what crashes is started again at once, what keeps crashing ever more slowly, and
+ * what cannot start is given up.
+ */
+import { Deferred, Effect } from "effect"
+import type { Scope } from "effect"
+import { WarehouseStartError } from "./EmbeddedWarehouseErrors.ts"
+import type { Engine, EngineFailed, EngineOptions } from "./Engine.ts"
+import { launch, waitUntilReady } from "./Engine.ts"
+
+export type SupervisorState = "ready" | "restarting" | "failed"
+
+export interface Supervisor {
+  readonly engine: Effect.Effect<Engine>
+  /** How often an engine had to be started again. */
+  readonly restarts: Effect.Effect<number>
+  readonly state: Effect.Effect<SupervisorState>
+  /** Waits; fails when the supervisor gave up. */
+  readonly failed: Effect.Effect<never, WarehouseStartError>
+}
+
+/** Failed starts in a row before the supervisor gives up. */
+const startsMax = 8
+/** An engine that lived this long is not crash-looping, ms. */
+const stableMs = 3_000
+const backoffFirstMs = 100
+const backoffMaxMs = 5_000
+/** An engine whose parent was killed ends by itself in about a second; until then it holds the directory. */
+const orphanWaitMs = 10_000
+const orphanPollMs = 50
+
+/** Returns when the first engine serves. The engine is stopped with the scope. */
+export const supervise = Effect.fnUntraced(function*(
+  options: EngineOptions
+): Effect.fn.Return<Supervisor, EngineFailed, Scope.Scope> {
+  const failed = yield* Deferred.make<never, WarehouseStartError>()
+  const run: Run = { options, engine: undefined, state: "restarting", restarts: 0 }
+  yield* Effect.addFinalizer(() => run.engine?.stop ?? Effect.void)
+  yield* startFirst(run)
+  run.state = "ready"
+  yield* Effect.forkScoped(Effect.catch(keepRunning(run), (error) => Deferred.fail(failed, error)))
+  return {
+    engine: Effect.sync(() => run.engine!),
+    restarts: Effect.sync(() => run.restarts),
+    state: Effect.sync(() => run.state),
+    failed: Deferred.await(failed)
+  }
+})
+
+interface Run {
+  readonly options: EngineOptions
+  /** The newest; set as soon as its process exists, so that closing the scope always finds it. */
+  engine: Engine | undefined
+  state: SupervisorState
+  restarts: number
+}
+
+const start = (run: Run): Effect.Effect<void, EngineFailed> =>
+  Effect.suspend(() => {
+    run.engine = launch(run.options)
+    return waitUntilReady(run.engine, run.options)
+  })
+
+/** As `start`, but waits while an engine whose owner was killed still has the directory. */
+const startFirst = (run: Run): Effect.Effect<void, EngineFailed> =>
+  Effect.suspend(() => {
+    const deadline = Date.now() + orphanWaitMs
+    return start(run).pipe(
+      Effect.tapError(() => Effect.sleep(orphanPollMs)),
+      Effect.retry({ while: (failure) => failure.reason === "locked" && Date.now() < deadline })
+    )
+  })
+
+/** Waits for the end of the engine and starts it again, for ever; fails when it gives up. */
+const keepRunning = Effect.fnUntraced(function*(run: Run): Effect.fn.Return<never, WarehouseStartError> {
+  let crashes = 0
+  while (true) {
+    const since = Date.now()
+    const how = yield* run.engine!.ended
+    run.state = "restarting"
+    crashes = Date.now() - since < stableMs ? crashes + 1 : 0
+    yield* Effect.logWarning(`the embedded warehouse ended (${how}), starting it again`, lastLine(run.engine!.stderr()))
+    yield* startAgain(run, crashes)
+    run.restarts++
+    run.state = "ready"
+  }
+})
+
+const startAgain = Effect.fnUntraced(function*(
+  run: Run,
+  crashes: number
+): Effect.fn.Return<void, WarehouseStartError> {
+  for (let attempt = 1;; attempt++) {
+    yield* Effect.sleep(backoffMs(crashes + attempt - 1))
+    const outcome = yield* Effect.result(start(run))
+    if (outcome._tag === "Success") return
+    const { message, stderr } = outcome.failure
+    yield* Effect.logWarning(`the embedded warehouse did not start: ${message}`, lastLine(stderr))
+    if (attempt < startsMax) continue
+    run.state = "failed"
+    yield* Effect.logError(`the embedded warehouse failed to start ${attempt} times in a row: giving up`)
+    return yield* startError(outcome.failure, `after ${attempt} attempts, `)
+  }
+})
+
+export const startError = (failure: EngineFailed, prefix = ""): WarehouseStartError =>
+  new WarehouseStartError({
+    reason: failure.reason === "port-taken" ? "port-taken" : "engine",
+    message: `the embedded warehouse did not start: ${prefix}${failure.message}. ` +
+      (failure.reason === "port-taken" ?
+        "Stop that program or set another port." :
+        lastLine(failure.stderr)),
+    ...(failure.port === undefined ? {} : { port: failure.port }),
+    stderr: failure.stderr
+  })
+
+/** 0 for the first crash, then doubled up to the cap. */
+const backoffMs = (crashes: number): number =>
+  crashes === 0 ? 0 : Math.min(backoffMaxMs, backoffFirstMs * 2 ** (crashes - 1))
+
+const lastLine = (text: string): string => text.slice(text.lastIndexOf("\n") + 1)
