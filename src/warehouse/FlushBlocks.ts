@@ -1,0 +1,349 @@
+/**
+ * A flush as blocks of rows, in the order in which they must be acknowledged: data, then the days it touched, then the decision
+ * hashes, and only then the checkpoint that makes it count. Writing any of it again changes nothing.
+ */
+import type { EpochMillis, Partition, SessionId } from "../domain/Identifiers.ts"
+import type { CoreSettings } from "../domain/Settings.ts"
+import { coreVersion } from "../domain/Settings.ts"
+import type { Changes, KeptRecord, Tombstone } from "../sessionizer/Changes.ts"
+import type { Finding } from "../sessionizer/Finding.ts"
+import type { CorePosition } from "../sessionizer/PartitionCore.ts"
+import type { Session } from "../sessionizer/Session.ts"
+import type { Column, TableBlock } from "./TableBlock.ts"
+
+/** What one partition brings to a flush. */
+export interface PartitionFlush {
+  readonly partition: Partition
+  readonly changes: Changes
+  readonly position: CorePosition
+  readonly recordHash: string
+}
+
+/** Who flushes: the same for all rows of a run. */
+export interface FlushIdentity {
+  readonly logId: string
+  readonly partitions: number
+  readonly runId: string
+  readonly settings: CoreSettings
+}
+
+export const dayMs = 86_400_000
+
+/** Watermark of a partition that has accepted nothing yet, as stored. */
+export const noWatermark = Number.MIN_SAFE_INTEGER
+
+/** Blocks of one step may be written side by side; a step begins when the one before it is acknowledged. Empty blocks are left out. */
+export const flushSteps = (
+  flushes: ReadonlyArray<PartitionFlush>,
+  identity: FlushIdentity
+): ReadonlyArray<ReadonlyArray<TableBlock>> =>
+  [
+    [
+      eventsBlock(flushes),
+      keptBlock("late_events", flushes, (changes) => changes.late),
+      keptBlock("rejected_records", flushes, (changes) => changes.rejected),
+      keptBlock("dead_letters", flushes, (changes) => changes.deadLetters)
+    ],
+    [sessionsBlock(flushes), aliasesBlock(flushes), findingsBlock(flushes, identity.settings)],
+    [touchedDaysBlock(flushes)],
+    [decisionHashesBlock(flushes, identity)],
+    [checkpointsBlock(flushes, identity)]
+  ].map((step) => step.filter((block) => block.rows > 0)).filter((step) => step.length > 0)
+
+const eventsBlock = (flushes: ReadonlyArray<PartitionFlush>): TableBlock => {
+  const events = flushes.flatMap(({ changes }) => changes.events)
+  return {
+    table: "events_raw",
+    rows: events.length,
+    columns: [
+      { name: "event_id", type: "String", values: events.map((event) => event.eventId) },
+      { name: "visitor_id", type: "String", values: events.map((event) => event.visitorId) },
+      { name: "event_ts", type: "DateTime64(3, 'UTC')", values: events.map((event) => event.eventTs) },
+      { name: "event_type", type: "LowCardinality(String)", values: events.map((event) => event.eventType) },
+      { name: "item_id", type: "String", values: events.map((event) => event.itemId) },
+      { name: "category", type: "LowCardinality(String)", values: events.map((event) => event.category) },
+      { name: "price", type: "Decimal(18, 4)", values: events.map((event) => event.price) },
+      { name: "currency", type: "LowCardinality(String)", values: events.map((event) => event.currency) },
+      { name: "quantity", type: "UInt32", values: events.map((event) => event.quantity) },
+      { name: "url", type: "String", values: events.map((event) => event.url) },
+      { name: "referrer", type: "String", values: events.map((event) => event.referrer) },
+      { name: "user_agent", type: "String", values: events.map((event) => event.userAgent) },
+      { name: "properties", type: "Map(String, String)", values: events.map((event) => event.properties) },
+      { name: "truncated", type: "Bool", values: events.map((event) => event.truncated) },
+      {
+        name: "appended_at",
+        type: "DateTime64(3, 'UTC')",
+        values: flushes.flatMap(({ changes }) => changes.eventAppendedAt)
+      },
+      {
+        name: "partition",
+        type: "UInt16",
+        values: flushes.flatMap(({ changes, partition }) => Array.from(changes.events, () => partition))
+      },
+      { name: "offset", type: "UInt64", values: flushes.flatMap(({ changes }) => changes.eventOffsets) },
+      { name: "session_id", type: "String", values: flushes.flatMap(({ changes }) => changes.eventSessionIds) }
+    ]
+  }
+}
+
+/** A session row: a living session or the tombstone of one that was merged away. */
+interface SessionRow {
+  readonly partition: Partition
+  readonly id: SessionId
+  readonly startedAt: EpochMillis
+  readonly endedAt: EpochMillis
+  readonly version: number
+  readonly visitorId: string
+  readonly mergedInto: string
+  readonly session: Session | undefined
+}
+
+const sessionRows = ({ changes, partition }: PartitionFlush): ReadonlyArray<SessionRow> => [
+  ...changes.sessions.filter((session) => !session.merged).map((session): SessionRow => ({
+    partition,
+    id: session.id,
+    startedAt: session.startedAt,
+    endedAt: session.endedAt,
+    version: session.version,
+    visitorId: session.visitorId,
+    mergedInto: "",
+    session
+  })),
+  ...changes.tombstones.map((tombstone: Tombstone): SessionRow => ({
+    partition,
+    id: tombstone.absorbedId,
+    startedAt: tombstone.startedAt,
+    endedAt: tombstone.endedAt,
+    version: tombstone.version,
+    visitorId: tombstone.visitorId,
+    mergedInto: tombstone.mergedInto,
+    session: undefined
+  }))
+]
+
+const noAmounts: ReadonlyMap<string, bigint> = new Map()
+
+const sessionsBlock = (flushes: ReadonlyArray<PartitionFlush>): TableBlock => {
+  const rows = flushes.flatMap(sessionRows)
+  return {
+    table: "sessions_raw",
+    rows: rows.length,
+    columns: [
+      { name: "session_id", type: "String", values: rows.map((row) => row.id) },
+      { name: "visitor_id", type: "String", values: rows.map((row) => row.visitorId) },
+      { name: "started_at", type: "DateTime64(3, 'UTC')", values: rows.map((row) => row.startedAt) },
+      { name: "ended_at", type: "DateTime64(3, 'UTC')", values: rows.map((row) => row.endedAt) },
+      { name: "events", type: "UInt32", values: rows.map((row) => row.session?.events ?? 0) },
+      { name: "clicks", type: "UInt32", values: rows.map((row) => row.session?.clicks ?? 0) },
+      { name: "carts", type: "UInt32", values: rows.map((row) => row.session?.carts ?? 0) },
+      { name: "purchases", type: "UInt32", values: rows.map((row) => row.session?.purchases ?? 0) },
+      { name: "unique_items", type: "UInt32", values: rows.map((row) => row.session?.uniqueItems ?? 0) },
+      { name: "revenue", type: "Decimal(38, 4)", values: rows.map((row) => row.session?.revenue ?? 0n) },
+      {
+        name: "revenue_by_currency",
+        type: "Map(String, Decimal(38, 4))",
+        values: rows.map((row) => sorted(row.session?.revenueByCurrency))
+      },
+      { name: "entry_url", type: "String", values: rows.map((row) => row.session?.entryUrl ?? "") },
+      { name: "exit_url", type: "String", values: rows.map((row) => row.session?.exitUrl ?? "") },
+      { name: "first_referrer", type: "String", values: rows.map((row) => row.session?.firstReferrer ?? "") },
+      { name: "user_agent", type: "String", values: rows.map((row) => row.session?.userAgent ?? "") },
+      { name: "merged_into", type: "String", values: rows.map((row) => row.mergedInto) },
+      { name: "partition", type: "UInt16", values: rows.map((row) => row.partition) },
+      { name: "version", type: "UInt64", values: rows.map((row) => row.version) }
+    ]
+  }
+}
+
+/**
+ * By currency code: a row has one possible content, in whatever order purchases came. A copy, since the session goes on while
+ * the block is written.
+ */
+const sorted = (amounts: ReadonlyMap<string, bigint> | undefined): ReadonlyMap<string, bigint> =>
+  amounts === undefined ? noAmounts : new Map([...amounts].sort(([a], [b]) => a < b ? -1 : 1))
+
+const aliasesBlock = (flushes: ReadonlyArray<PartitionFlush>): TableBlock => {
+  const rows = flushes.flatMap(({ changes, partition }) =>
+    changes.tombstones.map((tombstone) => ({ partition, tombstone }))
+  )
+  return {
+    table: "session_aliases",
+    rows: rows.length,
+    columns: [
+      { name: "absorbed_id", type: "String", values: rows.map((row) => row.tombstone.absorbedId) },
+      { name: "session_id", type: "String", values: rows.map((row) => row.tombstone.mergedInto) },
+      { name: "partition", type: "UInt16", values: rows.map((row) => row.partition) },
+      { name: "version", type: "UInt64", values: rows.map((row) => row.tombstone.version) }
+    ]
+  }
+}
+
+const findingsBlock = (flushes: ReadonlyArray<PartitionFlush>, settings: CoreSettings): TableBlock => {
+  const rows = flushes.flatMap(({ changes, partition }) => changes.findings.map((finding) => ({ partition, finding })))
+  const of = <A>(read: (finding: Finding) => A): Array<A> => rows.map((row) => read(row.finding))
+  return {
+    table: "findings_raw",
+    rows: rows.length,
+    columns: [
+      { name: "finding_id", type: "String", values: of((finding) => finding.id) },
+      { name: "rule", type: "LowCardinality(String)", values: of((finding) => finding.rule.name) },
+      { name: "visitor_id", type: "String", values: of((finding) => finding.visitorId) },
+      { name: "session_id", type: "String", values: of((finding) => finding.sessionId) },
+      { name: "window_start", type: "DateTime64(3, 'UTC')", values: of((finding) => finding.windowStart) },
+      { name: "window_end", type: "DateTime64(3, 'UTC')", values: of((finding) => finding.windowEnd) },
+      { name: "clicks", type: "UInt32", values: of((finding) => finding.clicks) },
+      { name: "unique_items", type: "UInt32", values: of((finding) => finding.items.size) },
+      {
+        name: "score",
+        type: "Float64",
+        values: of((finding) => finding.rule.score(finding.clicks, finding.items.size, settings))
+      },
+      { name: "found_at_offset", type: "UInt64", values: of((finding) => finding.foundAtOffset) },
+      { name: "appended_at", type: "DateTime64(3, 'UTC')", values: of((finding) => finding.foundAppendedAt) },
+      { name: "withdrawn", type: "UInt8", values: of((finding) => finding.standing ? 0 : 1) },
+      { name: "partition", type: "UInt16", values: rows.map((row) => row.partition) },
+      { name: "version", type: "UInt64", values: of((finding) => finding.version) }
+    ]
+  }
+}
+
+const keptBlock = (
+  table: "late_events" | "rejected_records" | "dead_letters",
+  flushes: ReadonlyArray<PartitionFlush>,
+  read: (changes: Changes) => ReadonlyArray<KeptRecord>
+): TableBlock => {
+  const rows = flushes.flatMap(({ changes, partition }) => read(changes).map((record) => ({ partition, record })))
+  const of = <A>(read: (record: KeptRecord) => A): Array<A> => rows.map((row) => read(row.record))
+  const place: ReadonlyArray<Column> = [
+    { name: "appended_at", type: "DateTime64(3, 'UTC')", values: of((record) => record.appendedAt) },
+    { name: "partition", type: "UInt16", values: rows.map((row) => row.partition) },
+    { name: "offset", type: "UInt64", values: of((record) => record.offset) }
+  ]
+  const why: ReadonlyArray<Column> = [
+    { name: "reason", type: "LowCardinality(String)", values: of((record) => record.reason) },
+    { name: "detail", type: "String", values: of((record) => record.detail) },
+    { name: "key", type: "Bytes", values: of((record) => record.key) },
+    { name: "value", type: "Bytes", values: of((record) => record.value) },
+    { name: "headers", type: "Map(String, String)", values: of((record) => record.headers) }
+  ]
+  const event: ReadonlyArray<Column> = [
+    { name: "event_id", type: "String", values: of((record) => record.event?.eventId ?? "") },
+    { name: "visitor_id", type: "String", values: of((record) => record.event?.visitorId ?? "") }
+  ]
+  const columns: Record<typeof table, ReadonlyArray<Column>> = {
+    dead_letters: [...place, ...why],
+    rejected_records: [
+      ...place,
+      ...why,
+      ...event,
+      { name: "event_ts_ms", type: "Int64", values: of((record) => record.event?.eventTs ?? 0) }
+    ],
+    late_events: [
+      ...place,
+      ...event,
+      { name: "event_ts", type: "DateTime64(3, 'UTC')", values: of((record) => record.event?.eventTs ?? 0) },
+      { name: "event_type", type: "LowCardinality(String)", values: of((record) => record.event?.eventType ?? "") },
+      { name: "item_id", type: "String", values: of((record) => record.event?.itemId ?? "") },
+      { name: "category", type: "LowCardinality(String)", values: of((record) => record.event?.category ?? "") },
+      { name: "price", type: "Decimal(18, 4)", values: of((record) => record.event?.price ?? 0) },
+      { name: "currency", type: "LowCardinality(String)", values: of((record) => record.event?.currency ?? "") },
+      { name: "quantity", type: "UInt32", values: of((record) => record.event?.quantity ?? 0) },
+      { name: "watermark", type: "DateTime64(3, 'UTC')", values: of((record) => record.watermark) },
+      { name: "original", type: "Bytes", values: of((record) => record.value) }
+    ]
+  }
+  return { table, rows: rows.length, columns: columns[table] }
+}
+
+/**
+ * Each event's day, and for each session row every day from its start to its opening event's day: the day that a session leaves
+ * when its start moves is among them, since the opening event never lies before the start.
+ */
+const touchedDaysBlock = (flushes: ReadonlyArray<PartitionFlush>): TableBlock => {
+  const days: Array<number> = []
+  const partitions: Array<number> = []
+  const versions: Array<number> = []
+  for (const flush of flushes) {
+    const touched = new Map<number, number>()
+    const touch = (day: number, version: number): void => {
+      if (version > (touched.get(day) ?? 0)) touched.set(day, version)
+    }
+    const { eventOffsets, events } = flush.changes
+    for (let i = 0; i < events.length; i++) touch(Math.floor(events[i]!.eventTs / dayMs), eventOffsets[i]! + 1)
+    for (const row of sessionRows(flush)) {
+      const openingDay = Math.floor(openedAt(row.id) / dayMs)
+      for (let day = Math.floor(row.startedAt / dayMs); day <= openingDay; day++) touch(day, row.version)
+    }
+    for (const [day, version] of touched) {
+      days.push(day)
+      partitions.push(flush.partition)
+      versions.push(version)
+    }
+  }
+  return {
+    table: "touched_days",
+    rows: days.length,
+    columns: [
+      { name: "day", type: "Date", values: days },
+      { name: "partition", type: "UInt16", values: partitions },
+      { name: "cause", type: "LowCardinality(String)", values: days.map(() => "pipeline") },
+      { name: "version", type: "UInt64", values: versions }
+    ]
+  }
+}
+
+/** A session's opening event's time is the first twelve hex digits of its id. */
+const openedAt = (id: SessionId): number => Number.parseInt(id.slice(0, 12), 16)
+
+const decisionHashesBlock = (flushes: ReadonlyArray<PartitionFlush>, identity: FlushIdentity): TableBlock => {
+  const rows = flushes.flatMap(({ changes, partition, position }) => [
+    ...changes.decisionHashes.map(([offset, hash]) => ({ partition, offset, hash })),
+    { partition, offset: position.offset, hash: position.decisionHash }
+  ])
+  return {
+    table: "decision_hashes",
+    rows: rows.length,
+    columns: [
+      { name: "partition", type: "UInt16", values: rows.map((row) => row.partition) },
+      { name: "offset", type: "UInt64", values: rows.map((row) => row.offset) },
+      { name: "run_id", type: "String", values: rows.map(() => identity.runId) },
+      { name: "hash", type: "UInt64", values: rows.map((row) => row.hash) },
+      { name: "core_version", type: "UInt32", values: rows.map(() => coreVersion) }
+    ]
+  }
+}
+
+const checkpointsBlock = (flushes: ReadonlyArray<PartitionFlush>, identity: FlushIdentity): TableBlock => ({
+  table: "checkpoints",
+  rows: flushes.length,
+  columns: [
+    { name: "partition", type: "UInt16", values: flushes.map((flush) => flush.partition) },
+    { name: "offset", type: "UInt64", values: flushes.map(({ position }) => position.offset) },
+    {
+      name: "watermark_ms",
+      type: "Int64",
+      values: flushes.map(({ position }) => position.watermark === -Infinity ? noWatermark : position.watermark)
+    },
+    {
+      name: "counters",
+      type: "Map(String, UInt64)",
+      values: flushes.map(({ position: { counts } }) =>
+        new Map([
+          ["received", counts.received],
+          ["accepted", counts.accepted],
+          ["duplicate", counts.duplicate],
+          ["late", counts.late],
+          ["rejected", counts.rejected],
+          ["dead_lettered", counts.deadLettered]
+        ].map(([name, count]) => [name as string, BigInt(count!)]))
+      )
+    },
+    { name: "decision_hash", type: "UInt64", values: flushes.map(({ position }) => position.decisionHash) },
+    { name: "record_hash", type: "String", values: flushes.map((flush) => flush.recordHash) },
+    { name: "log_id", type: "String", values: flushes.map(() => identity.logId) },
+    { name: "partitions", type: "UInt16", values: flushes.map(() => identity.partitions) },
+    { name: "settings", type: "String", values: flushes.map(() => JSON.stringify(identity.settings)) },
+    { name: "core_version", type: "UInt32", values: flushes.map(() => coreVersion) },
+    { name: "run_id", type: "String", values: flushes.map(() => identity.runId) }
+  ]
+})

@@ -1,0 +1,61 @@
+/**
+ * What the pipeline asks of the warehouse as its state store: checkpoints, who may still matter, what is known of them, and
+ * writing. `ClickHouseStateStore` answers by SQL; the simulator has its own in memory.
+ */
+import { Context } from "effect"
+import type { Effect } from "effect"
+import type { Offset, Partition, VisitorId } from "../domain/Identifiers.ts"
+import type { CorePosition, VisitorHistory } from "../sessionizer/PartitionCore.ts"
+import type { TableBlock } from "./TableBlock.ts"
+import type { WarehouseError } from "./Warehouse.ts"
+
+/** A row of `checkpoints`: everything before `position.offset` is in the warehouse. */
+export interface Checkpoint {
+  readonly partition: Partition
+  readonly position: CorePosition
+  /** Hex SHA-256 of the value of the record at `position.offset - 1`. */
+  readonly recordHash: string
+  readonly logId: string
+  readonly partitions: number
+  /** JSON of CoreSettings. */
+  readonly settings: string
+  readonly coreVersion: number
+}
+
+/** A visitor whose session may still grow, by hash of its id. */
+export interface OpenVisitor {
+  readonly partition: Partition
+  /** `murmur2` of the visitor id. */
+  readonly hash: number
+  /** Least start among the rows of its sessions, any version, tombstones too. */
+  readonly startedAt: number
+  readonly endedAt: number
+}
+
+/** Visitors to read back, with the bounds of their partitions. */
+export interface HistoryRequest {
+  readonly partitions: ReadonlyArray<{
+    readonly partition: Partition
+    /** Only events below it count: what lies at or above it is a half-done flush, ours or a zombie's. */
+    readonly durable: Offset
+    /** Event time from which ids and rule windows need single events. */
+    readonly recentFrom: number
+    /** Visitor -> event time from which its sessions need events. */
+    readonly visitors: ReadonlyMap<VisitorId, number>
+  }>
+}
+
+export class StateStore extends Context.Service<StateStore, {
+  /** The newest checkpoint of each partition that has one. */
+  readonly checkpoints: Effect.Effect<ReadonlyArray<Checkpoint>, WarehouseError>
+  /** For each partition, the visitors with a session row, of any version, that ended at or after `reachableFrom`. */
+  openVisitors(
+    partitions: ReadonlyArray<{ readonly partition: Partition; readonly reachableFrom: number }>
+  ): Effect.Effect<ReadonlyArray<OpenVisitor>, WarehouseError>
+  /** A history for every visitor asked for, empty ones included. */
+  histories(request: HistoryRequest): Effect.Effect<
+    ReadonlyArray<{ readonly partition: Partition; readonly history: VisitorHistory }>,
+    WarehouseError
+  >
+  write(block: TableBlock): Effect.Effect<void, WarehouseError>
+}>()("guardian/warehouse/StateStore") {}
