@@ -1,0 +1,40 @@
+/**
+ * One embedded ClickHouse in a temporary directory, gone with the layer's scope; and databases in it, one per test.
+ */
+import { Effect, Layer } from "effect"
+import type { Scope } from "effect"
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { make } from "../../src/warehouse/ClickHouseWarehouse.ts"
+import { EmbeddedWarehouse } from "../../src/warehouse/embedded/EmbeddedWarehouse.ts"
+import { migrate } from "../../src/warehouse/Migrations.ts"
+import type { MigrationError } from "../../src/warehouse/Migrations.ts"
+import type { Warehouse, WarehouseAddress, WarehouseError } from "../../src/warehouse/Warehouse.ts"
+
+/** Use it with `excludeTestServices: true`: the start waits for a real process. */
+export const TemporaryWarehouse = Layer.unwrap(
+  Effect.acquireRelease(
+    Effect.promise(() => mkdtemp(join(tmpdir(), "guardian-warehouse-"))),
+    (directory) => Effect.promise(() => rm(directory, { recursive: true, force: true }))
+  ).pipe(Effect.map((directory) => EmbeddedWarehouse.layer({ directory, memoryBytesMax: 1_500_000_000 })))
+)
+
+let databases = 0
+
+/** The address of a database that does not exist yet. */
+export const freshAddress: Effect.Effect<WarehouseAddress, never, EmbeddedWarehouse> = Effect.map(
+  EmbeddedWarehouse,
+  (server) => ({ ...server.address("writer"), database: `guardian_test_${++databases}` })
+)
+
+/** A new, migrated database. */
+export const freshWarehouse: Effect.Effect<
+  Warehouse["Service"],
+  MigrationError | WarehouseError,
+  EmbeddedWarehouse | Scope.Scope
+> = Effect.gen(function*() {
+  const address = yield* freshAddress
+  yield* migrate(address)
+  return yield* make(address)
+})

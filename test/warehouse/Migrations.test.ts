@@ -1,0 +1,183 @@
+import { assert, describe, it, layer } from "@effect/vitest"
+import { Effect } from "effect"
+import type { Scope } from "effect"
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { make } from "../../src/warehouse/ClickHouseWarehouse.ts"
+import { load, migrate, MigrationError, migrationsDirectory } from "../../src/warehouse/Migrations.ts"
+import { freshAddress, TemporaryWarehouse } from "../support/TemporaryWarehouse.ts"
+
+const tables = ["CREATE TABLE IF NOT EXISTS {database}.a (n UInt8) ENGINE = MergeTree ORDER BY n;"]
+const twoFiles = {
+  "0001_first.sql": tables[0]!,
+  "0002_second.sql": "ALTER TABLE {database}.a ADD COLUMN IF NOT EXISTS m UInt8;"
+}
+
+describe("the files in clickhouse/", () => {
+  it.effect("are numbered without a gap, and every statement may run again", () =>
+    Effect.gen(function*() {
+      const files = yield* load(migrationsDirectory)
+      assert.isAbove(files.length, 0)
+      for (const statement of files.flatMap((file) => file.statements)) {
+        assert.match(statement, /^(CREATE|ALTER|DROP)\b[^(]*\b(IF NOT EXISTS|IF EXISTS|OR REPLACE)\b/)
+      }
+    }))
+
+  it.effect.each([
+    { "0001_a.sql": "", "0003_c.sql": "" },
+    { "0001_a.sql": "", "0001_b.sql": "" },
+    { "0002_b.sql": "" },
+    { "0001_a.sql": "", "two.sql": "" }
+  ])("are refused when their numbers are no row: %o", (files) =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(load(yield* directoryOf(files)))
+      assert.strictEqual(error.reason, "files")
+      assert.include(error.message, Object.keys(files).at(-1)!)
+    }))
+
+  it.effect("are refused when they are not there", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* Effect.flip(load("/nowhere/at/all"))).reason, "files")
+    }))
+
+  it.effect("may end statements with spaces, Windows line ends or nothing, and have semicolons in texts", () =>
+    Effect.gen(function*() {
+      const unix = "-- why;\nSELECT ';', 1;  \n  -- more\nSELECT\n  2;\n\nSELECT 3"
+      const directory = yield* directoryOf({ "0001_a.sql": unix, "0002_b.sql": unix.replaceAll("\n", "\r\n") })
+      const [first, second] = yield* load(directory)
+      assert.deepStrictEqual(first!.statements, ["SELECT ';', 1", "SELECT\n  2", "SELECT 3"])
+      assert.deepStrictEqual(second!.statements, first!.statements)
+      assert.strictEqual(second!.checksum, first!.checksum)
+    }))
+})
+
+layer(TemporaryWarehouse, { excludeTestServices: true })("migrate", (it) => {
+  it.effect("makes every table and view, each with every column explained", () =>
+    Effect.gen(function*() {
+      const address = yield* freshAddress
+      const report = yield* migrate(address)
+      assert.deepStrictEqual(report.applied, (yield* load(migrationsDirectory)).map((file) => file.name))
+      const warehouse = yield* make(address)
+      const found = yield* warehouse.query(
+        `SELECT name, comment != '' AS explained FROM system.tables WHERE database = '${address.database}' ORDER BY name`
+      )
+      assert.deepStrictEqual(found.map((row) => row["name"]), [
+        "anomalies",
+        "checkpoints",
+        "dead_letters",
+        "decision_hashes",
+        "events",
+        "events_raw",
+        "findings_raw",
+        "late_events",
+        "migrations",
+        "pipeline_runs",
+        "rejected_records",
+        "session_aliases",
+        "session_events",
+        "sessions",
+        "sessions_raw",
+        "touched_days"
+      ])
+      assert.isTrue(found.every((row) => row["explained"] === 1))
+      assert.deepStrictEqual(
+        yield* warehouse.query(
+          `SELECT table, name FROM system.columns WHERE database = '${address.database}' AND comment = ''`
+        ),
+        []
+      )
+    }))
+
+  it.effect("does nothing the second time", () =>
+    Effect.gen(function*() {
+      const address = yield* freshAddress
+      const first = yield* migrate(address)
+      assert.deepStrictEqual(yield* migrate(address), { ...first, applied: [] })
+    }))
+
+  it.effect("comes to the same end when several processes do it at once", () =>
+    Effect.gen(function*() {
+      const address = yield* freshAddress
+      yield* Effect.all(Array.from({ length: 4 }, () => migrate(address)), { concurrency: 4 })
+      const warehouse = yield* make(address)
+      const files = yield* load(migrationsDirectory)
+      assert.deepStrictEqual(
+        yield* warehouse.query(`SELECT number, checksum FROM ${address.database}.migrations FINAL ORDER BY number`),
+        files.map(({ checksum, number }) => ({ number, checksum }))
+      )
+    }))
+
+  it.effect("goes on where a failed migration stopped, and says which statement it was", () =>
+    Effect.gen(function*() {
+      const address = yield* freshAddress
+      const broken = {
+        ...twoFiles,
+        "0002_second.sql": `${twoFiles["0002_second.sql"]}\nCREATE TABLE {database}.b (n Nonsense);`
+      }
+      const error = yield* Effect.flip(migrate(address, yield* directoryOf(broken)))
+      assert.strictEqual(error._tag, "WarehouseError")
+      assert.include(error.message, "0002_second.sql, statement 2:")
+      const report = yield* migrate(address, yield* directoryOf(twoFiles))
+      assert.deepStrictEqual(report, { database: address.database, applied: ["0002_second.sql"], version: 2 })
+      const warehouse = yield* make(address)
+      assert.deepStrictEqual(yield* warehouse.query("SELECT n, m FROM a"), [])
+    }))
+
+  it.effect("refuses a file that is not the one applied", () =>
+    Effect.gen(function*() {
+      const address = yield* freshAddress
+      yield* migrate(address, yield* directoryOf(twoFiles))
+      const error = yield* refusal(migrate(address, yield* directoryOf({ ...twoFiles, "0001_first.sql": "SELECT 1;" })))
+      assert.strictEqual(error.reason, "changed")
+      assert.include(error.message, "0001_first.sql")
+    }))
+
+  it.effect("refuses a database of newer code", () =>
+    Effect.gen(function*() {
+      const address = yield* freshAddress
+      yield* migrate(address, yield* directoryOf(twoFiles))
+      const error = yield* refusal(
+        migrate(address, yield* directoryOf({ "0001_first.sql": twoFiles["0001_first.sql"] }))
+      )
+      assert.strictEqual(error.reason, "newer")
+      assert.include(error.message, "0002_second.sql")
+    }))
+
+  it.effect("refuses a database that lacks a migration in the midst", () =>
+    Effect.gen(function*() {
+      const address = yield* freshAddress
+      const directory = yield* directoryOf(twoFiles)
+      yield* migrate(address, directory)
+      const warehouse = yield* make(address)
+      yield* warehouse.command("DELETE FROM migrations WHERE number = 1")
+      const error = yield* refusal(migrate(address, directory))
+      assert.strictEqual(error.reason, "gap")
+      assert.include(error.message, "0001_first.sql")
+    }))
+
+  it.effect("refuses a name that would have to be quoted", () =>
+    Effect.gen(function*() {
+      const address = yield* freshAddress
+      assert.strictEqual((yield* refusal(migrate({ ...address, database: "a; DROP TABLE b" }))).reason, "name")
+    }))
+})
+
+const refusal = <E>(migration: Effect.Effect<unknown, E>): Effect.Effect<MigrationError> =>
+  Effect.flip(migration).pipe(
+    Effect.map((error) => {
+      if (!(error instanceof MigrationError)) throw new Error("not a MigrationError", { cause: error })
+      return error
+    }),
+    Effect.orDie
+  )
+
+const directoryOf = (files: Readonly<Record<string, string>>): Effect.Effect<string, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const directory = await mkdtemp(join(tmpdir(), "guardian-migrations-"))
+      await Promise.all(Object.entries(files).map(([name, text]) => writeFile(join(directory, name), text)))
+      return directory
+    }),
+    (directory) => Effect.promise(() => rm(directory, { recursive: true, force: true }))
+  )
