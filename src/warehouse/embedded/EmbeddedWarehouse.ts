@@ -54,6 +54,8 @@ export class EmbeddedWarehouse extends Context.Service<EmbeddedWarehouse, {
   readonly url: string
   readonly tcpPort: number | undefined
   address(role: WarehouseRole): WarehouseAddress
+  /** Whether the engine sees no files but its own. Where false, every user of the warehouse can read this account's files. */
+  readonly confined: boolean
   /** Of the engine's process now. */
   readonly pid: Effect.Effect<number>
   /** How often the engine had to be started again. */
@@ -102,6 +104,7 @@ const make = Effect.fnUntraced(function*(
   const url = httpUrl(httpPort)
   const address = addressOf(url, credentials)
   yield* createDatabase(address("writer"))
+  const confined = yield* checkConfined(address("analyst"), directory)
   yield* rememberPorts(directory, { http: httpPort, ...(tcpPort === undefined ? {} : { tcp: tcpPort }) })
   yield* writeState(directory, { ...owner, url, ...(tcpPort === undefined ? {} : { tcpPort }) })
 
@@ -109,6 +112,7 @@ const make = Effect.fnUntraced(function*(
     url,
     tcpPort,
     address,
+    confined,
     pid: Effect.map(supervisor.engine, (engine) => engine.pid),
     restarts: supervisor.restarts,
     state: supervisor.state,
@@ -205,21 +209,53 @@ const startOnPorts = Effect.fnUntraced(function*(
 
 /** So that every user can sign in to it before the first migration ran. */
 const createDatabase = (writer: WarehouseAddress): Effect.Effect<void, WarehouseStartError> =>
+  Effect.flatMap(
+    execute(writer, `CREATE DATABASE IF NOT EXISTS ${databaseName} ENGINE = Atomic`),
+    (refusal) =>
+      refusal === undefined ? Effect.void : Effect.fail(
+        new WarehouseStartError({
+          reason: "engine",
+          message: `the embedded warehouse could not make its database: ${refusal}`
+        })
+      )
+  )
+
+/** Asks for a file beside the engine's directory as a user could: see `confine.ts`. */
+const checkConfined = Effect.fnUntraced(function*(
+  analyst: WarehouseAddress,
+  directory: string
+): Effect.fn.Return<boolean, WarehouseStartError> {
+  const refusal = yield* execute(analyst, "SELECT length(file({path:String}))", credentialsPath(directory))
+  if (refusal !== undefined) return true
+  yield* Effect.logWarning(
+    "this system cannot confine the embedded warehouse (Linux 6.2 with Landlock can): its users can read the files of this " +
+      "account by the SQL function file(). Give their passwords to nobody who may not."
+  )
+  return false
+})
+
+/** ClickHouse's refusal, or undefined when it obeyed. */
+const execute = (
+  user: WarehouseAddress,
+  sql: string,
+  path?: string
+): Effect.Effect<string | undefined, WarehouseStartError> =>
   Effect.tryPromise({
     try: async (signal) => {
-      const response = await fetch(writer.url, {
+      const parameters = path === undefined ? "" : `/?param_path=${encodeURIComponent(path)}`
+      const response = await fetch(`${user.url}${parameters}`, {
         method: "POST",
-        body: `CREATE DATABASE IF NOT EXISTS ${databaseName} ENGINE = Atomic`,
-        headers: { "X-ClickHouse-User": writer.username, "X-ClickHouse-Key": Redacted.value(writer.password) },
+        body: sql,
+        headers: { "X-ClickHouse-User": user.username, "X-ClickHouse-Key": Redacted.value(user.password) },
         signal
       })
       const answer = await response.text()
-      if (!response.ok) throw new Error(answer.trim())
+      return response.ok ? undefined : answer.trim()
     },
     catch: (cause) =>
       new WarehouseStartError({
         reason: "engine",
-        message: `the embedded warehouse could not make its database: ${String(cause)}`,
+        message: `the embedded warehouse stopped answering while starting: ${String(cause)}`,
         cause
       })
   })

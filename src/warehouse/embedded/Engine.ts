@@ -112,7 +112,7 @@ export const httpUrl = (port: number): string => `http://127.0.0.1:${port}`
 export const displayName = (url: string): Effect.Effect<Option.Option<string>> =>
   Effect.tryPromise(async (signal) => {
     const response = await fetch(`${url}/?query=SELECT%201`, { signal, redirect: "error" })
-    await response.body?.cancel()
+    await response.text()
     return response.headers.get("x-clickhouse-server-display-name")
   }).pipe(
     Effect.map(Option.fromNullishOr),
@@ -122,7 +122,7 @@ export const displayName = (url: string): Effect.Effect<Option.Option<string>> =
 
 /** The engine's verdict in its own words, e.g. "Code: 76. DB::Exception: Cannot lock file ..". */
 const failureIn = (stderr: string, options: EngineOptions): EngineFailed | undefined => {
-  const code = /Code: (\d+)\. DB::Exception/.exec(stderr)?.[1]
+  const code = /Code: (\d+)\. DB::\w*Exception/.exec(stderr)?.[1]
   if (code === undefined) return undefined
   if (code === "76" && stderr.includes("Cannot lock file")) {
     return failed("locked", `another engine has the directory ${options.directory}`, stderr)

@@ -35,6 +35,7 @@ export const serverConfig = (options: ServerConfigOptions): string =>
   <enable_webterminal>false</enable_webterminal>
 ${background}
 ${queryLog}
+${diskReserve}
   <access_control_improvements>
     <select_from_system_db_requires_grant>true</select_from_system_db_requires_grant>
     <select_from_information_schema_requires_grant>true</select_from_information_schema_requires_grant>
@@ -78,6 +79,14 @@ const queryLog = `  <query_log>
     <flush_interval_milliseconds>7500</flush_interval_milliseconds>
     <max_size_rows>16384</max_size_rows><reserved_size_rows>1024</reserved_size_rows>
   </query_log>`
+
+/**
+ * Inserts and merges stop (code 243) while this much is still free: on a disk without a free byte, a DDL statement of this
+ * version reports success and leaves an empty file where the table's definition was.
+ */
+const diskReserve = `  <storage_configuration><disks><default>
+    <keep_free_space_bytes>33554432</keep_free_space_bytes>
+  </default></disks></storage_configuration>`
 
 /**
  * The engine's own session signs in as `default`, from 127.0.0.1, without a password, and nothing changes that. So `default`

@@ -7,6 +7,9 @@
  */
 import { libchdbPath } from "chdb/libchdb"
 import { DataType, load, open } from "ffi-rs"
+import { rmSync } from "node:fs"
+import { join } from "node:path"
+import { confine, systemFiles } from "./confine.ts"
 
 const [directory, config, httpPort, nativePort] = process.argv.slice(2) as [string, string, string, string]
 const native = nativePort !== "0"
@@ -41,7 +44,12 @@ const argv = [
   statements.join("; ")
 ]
 
-open({ library: "chdb", path: libchdbPath() })
+// The engine forgets its system tables when it ends and then refuses to make system.query_log where an old one lies.
+rmSync(join(directory, "data", "system"), { recursive: true, force: true })
+
+const library = libchdbPath()
+open({ library: "chdb", path: library })
+confine({ writable: [directory, "/dev/null"], readable: [config, library, ...systemFiles] })
 // On a thread of its own: this one must see the standard input end. It returns only when the engine failed, and the engine has
 // then said why on standard error.
 await load({
