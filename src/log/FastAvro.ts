@@ -1,0 +1,275 @@
+/**
+ * The Avro encoding of our own event schema (`avroSchema`), by hand: faster than a general library, because the order of fields
+ * is known, strings that repeat are not made again, and the result is a ClickEvent at once.
+ *
+ * The decoder takes what our encoder writes. Whatever else Avro allows (map blocks with byte counts, overlong numbers) or is
+ * simply broken it leaves to the library, by answering undefined. `test/log/FastAvro.test.ts` holds the two equal.
+ */
+import type { ClickEvent } from "../domain/ClickEvent.ts"
+import type { EpochMillis, EventId, VisitorId } from "../domain/Identifiers.ts"
+import type { Price } from "../domain/Money.ts"
+import type { NativeText } from "./StringCache.ts"
+import { readString, readUuid, StringCache, uuidLength } from "./StringCache.ts"
+
+/** The properties of an event that has none: one object for all. */
+export const noProperties: Readonly<Record<string, string>> = Object.freeze({})
+
+/** Decodes bodies of the schema `avroSchema`. One per process is enough: it keeps some 12 MB of strings that repeat. */
+export class FastAvroDecoder {
+  // Sizes: what is hot at one time in a large shop, with room for the usual length.
+  readonly #visitors = new StringCache(1 << 16, 40)
+  readonly #types = new StringCache(1 << 8, 64)
+  readonly #items = new StringCache(1 << 14, 32)
+  readonly #categories = new StringCache(1 << 12, 64)
+  readonly #currencies = new StringCache(1 << 8, 4)
+  readonly #referrers = new StringCache(1 << 12, 128)
+  readonly #userAgents = new StringCache(1 << 12, 256)
+  /** Over the memory of the last record; records of one batch share it. */
+  #memory: ArrayBufferLike = new ArrayBuffer(0)
+  #view: DataView = new DataView(this.#memory)
+  /** Where the next field begins; beyond the end once something was wrong. */
+  #at = 0
+
+  /** The event in `bytes` from `start` to the end, or undefined when the library must have a look. */
+  decode(bytes: Buffer, start: number): ClickEvent | undefined {
+    const memory = bytes.buffer
+    if (memory !== this.#memory) {
+      this.#memory = memory
+      this.#view = new DataView(memory)
+    }
+    this.#at = start
+    const eventId = this.#id(bytes) as EventId
+    const visitorId = this.#cached(bytes, this.#visitors) as VisitorId
+    const eventTs = this.#long(bytes) as EpochMillis
+    const eventType = this.#cached(bytes, this.#types)
+    const itemId = this.#cached(bytes, this.#items)
+    const category = this.#cached(bytes, this.#categories)
+    const price = this.#long(bytes) as Price
+    const currency = this.#cached(bytes, this.#currencies)
+    const quantity = this.#long(bytes)
+    const url = this.#string(bytes)
+    const referrer = this.#cached(bytes, this.#referrers)
+    const userAgent = this.#cached(bytes, this.#userAgents)
+    const properties = bytes[this.#at] === 0 ? this.#none() : this.#map(bytes)
+    const truncated = bytes[this.#at++]
+    if (this.#at !== bytes.length || truncated! > 1) return undefined
+    return {
+      eventId,
+      visitorId,
+      eventTs,
+      eventType,
+      itemId,
+      category,
+      price,
+      currency,
+      quantity,
+      url,
+      referrer,
+      userAgent,
+      properties,
+      truncated: truncated === 1
+    }
+  }
+
+  #none(): Readonly<Record<string, string>> {
+    this.#at++
+    return noProperties
+  }
+
+  #string(bytes: Buffer): string {
+    const length = this.#length(bytes)
+    const start = this.#at
+    this.#at = start + length
+    return this.#at <= bytes.length ? readString(bytes, start, length) : this.#broken()
+  }
+
+  #id(bytes: Buffer): string {
+    if (bytes[this.#at] !== uuidLength << 1) return this.#string(bytes)
+    const start = this.#at + 1
+    this.#at = start + uuidLength
+    return this.#at <= bytes.length ? readUuid(bytes, start) : this.#broken()
+  }
+
+  #cached(bytes: Buffer, cache: StringCache): string {
+    const length = this.#length(bytes)
+    const start = this.#at
+    this.#at = start + length
+    return this.#at <= bytes.length ?
+      cache.get(bytes, start, length, this.#view, bytes.byteOffset + start) :
+      this.#broken()
+  }
+
+  #broken(): "" {
+    this.#at = Number.POSITIVE_INFINITY
+    return ""
+  }
+
+  /** A string's length or a block's count: a non-negative long of at most three bytes; else broken. */
+  #length(bytes: Buffer): number {
+    const at = this.#at
+    const first = bytes[at]!
+    let length = first
+    if (first < 128) this.#at = at + 1
+    else {
+      const second = bytes[at + 1]!
+      length = first & 127 | (second & 127) << 7
+      if (second < 128) this.#at = at + 2
+      else {
+        const third = bytes[at + 2]!
+        length |= third << 14
+        if (third < 128) this.#at = at + 3
+        else length = 1
+      }
+    }
+    // Odd is negative; undefined (beyond the end) is no number at all.
+    if ((length & 1) === 1 || first === undefined) this.#broken()
+    return length >> 1
+  }
+
+  /** A long of at most 53 bits; else broken. Halves of 28 bits: JavaScript's bit operators end at 32. */
+  #long(bytes: Buffer): number {
+    let at = this.#at
+    let byte = bytes[at++]!
+    let low = byte & 127
+    let high = 0
+    for (let shift = 7; byte > 127 && shift < 28; shift += 7) low |= ((byte = bytes[at++]!) & 127) << shift
+    for (let shift = 0; byte > 127 && shift < 28; shift += 7) high |= ((byte = bytes[at++]!) & 127) << shift
+    // Of 56 bits so far only 53 + sign may be used.
+    if (byte > 127 || high >= 1 << 25) this.#broken()
+    else this.#at = at
+    const half = (high * 2 ** 28 + low - (low & 1)) / 2
+    return (low & 1) === 0 ? half : -half - 1
+  }
+
+  #map(bytes: Buffer): Readonly<Record<string, string>> {
+    const properties: Record<string, string> = {}
+    for (;;) {
+      const count = this.#length(bytes)
+      if (count === 0 || this.#at > bytes.length) return properties
+      for (let i = 0; i < count && this.#at <= bytes.length; i++) {
+        const key = this.#string(bytes)
+        properties[key] = this.#string(bytes)
+      }
+    }
+  }
+}
+
+/** Encoded events lie one after another in slabs of this many bytes, each event a view. */
+const slabBytes = 64 * 1024
+/** Strings longer than this are written by native code, which costs some 100 ns to call. Below 64: their length is one byte. */
+const byHandMax = 32
+/** All fields but strings and properties, at most. */
+const fixedBytesMax = 64
+
+/** Encodes events as `avroSchema`, after a head of `headBytes` bytes that `writeHead` fills. */
+export class FastAvroEncoder {
+  #slab: Buffer = Buffer.allocUnsafeSlow(0)
+  #next = 0
+  #at = 0
+
+  /** The head (copied) and the event's body, in a buffer of its own size. */
+  encode(head: Uint8Array, event: ClickEvent): Buffer {
+    const slab = this.#reserve(head.length + bytesMax(event))
+    const start = this.#next
+    let at = start
+    for (let i = 0; i < head.length; i++) slab[at++] = head[i]!
+    this.#at = at
+    this.#string(slab, event.eventId)
+    this.#string(slab, event.visitorId)
+    this.#long(slab, event.eventTs)
+    this.#string(slab, event.eventType)
+    this.#string(slab, event.itemId)
+    this.#string(slab, event.category)
+    this.#long(slab, event.price)
+    this.#string(slab, event.currency)
+    this.#long(slab, event.quantity)
+    this.#string(slab, event.url)
+    this.#string(slab, event.referrer)
+    this.#string(slab, event.userAgent)
+    if (event.properties !== noProperties) this.#map(slab, event.properties)
+    slab[this.#at++] = 0
+    slab[this.#at++] = event.truncated ? 1 : 0
+    this.#next = this.#at
+    return slab.subarray(start, this.#at)
+  }
+
+  #reserve(bytes: number): Buffer {
+    if (this.#next + bytes > this.#slab.length) {
+      this.#slab = Buffer.allocUnsafeSlow(Math.max(slabBytes, bytes))
+      this.#next = 0
+    }
+    return this.#slab
+  }
+
+  #map(slab: Buffer, properties: Readonly<Record<string, string>>): void {
+    const keys = Object.keys(properties)
+    if (keys.length === 0) return
+    this.#long(slab, keys.length)
+    for (const key of keys) {
+      this.#string(slab, key)
+      this.#string(slab, properties[key]!)
+    }
+  }
+
+  #string(slab: Buffer, text: string): void {
+    const { length } = text
+    const start = this.#at
+    if (length <= byHandMax) {
+      slab[start] = length << 1
+      let i = 0
+      for (; i < length; i++) {
+        const code = text.charCodeAt(i)
+        if (code > 127) break
+        slab[start + 1 + i] = code
+      }
+      if (i === length) {
+        this.#at = start + 1 + length
+        return
+      }
+    }
+    // Written where it belongs if it is ASCII, moved when its length needs another number of bytes.
+    const guess = longBytes(length)
+    const bytes = (slab as NativeText).utf8Write(text, start + guess, 3 * length)
+    const needed = longBytes(bytes)
+    if (needed !== guess) slab.copyWithin(start + needed, start + guess, start + guess + bytes)
+    this.#long(slab, bytes)
+    this.#at += bytes
+  }
+
+  #long(slab: Buffer, value: number): void {
+    let at = this.#at
+    // The zigzag of a safe integer has 54 bits; bit operators take 32, so the lowest 28 go first.
+    let rest = value >= 0 ? 2 * value : -2 * value - 1
+    if (rest > 0x3fff_ffff) {
+      const high = Math.floor(rest / 2 ** 28)
+      const low = rest - high * 2 ** 28
+      slab[at++] = low & 127 | 128
+      slab[at++] = low >>> 7 & 127 | 128
+      slab[at++] = low >>> 14 & 127 | 128
+      slab[at++] = low >>> 21 | 128
+      rest = high
+    }
+    while (rest > 127) {
+      slab[at++] = rest & 127 | 128
+      rest >>>= 7
+    }
+    slab[at++] = rest
+    this.#at = at
+  }
+}
+
+const longBytes = (length: number): number =>
+  length < 64 ? 1 : length < 8192 ? 2 : length < 1_048_576 ? 3 : length < 134_217_728 ? 4 : 5
+
+const bytesMax = (event: ClickEvent): number => {
+  let units = event.eventId.length + event.visitorId.length + event.eventType.length + event.itemId.length +
+    event.category.length + event.currency.length + event.url.length + event.referrer.length + event.userAgent.length
+  let strings = 9
+  if (event.properties !== noProperties) {
+    for (const key in event.properties) {
+      units += key.length + event.properties[key]!.length
+      strings += 2
+    }
+  }
+  return 3 * units + 5 * strings + fixedBytesMax
+}
