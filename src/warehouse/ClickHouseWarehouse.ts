@@ -72,7 +72,12 @@ export const make = (address: WarehouseAddress): Effect.Effect<Warehouse["Servic
       insert,
       query: (sql, params) =>
         send({ sql, params, settings: jsonSettings, timeoutMs: queryTimeoutMs }).pipe(
-          Effect.map((bytes) => JSON.parse(bytes.toString("utf8")) as ReadonlyArray<Readonly<Record<string, unknown>>>)
+          Effect.flatMap((bytes) =>
+            Effect.try({
+              try: () => JSON.parse(bytes.toString("utf8")) as ReadonlyArray<Readonly<Record<string, unknown>>>,
+              catch: () => failure(address, `no JSON but: ${bytes.toString("utf8", 0, 200)}`, 0, false)
+            })
+          )
         ),
       queryBytes: (sql, params) => send({ sql, params, settings: bytesSettings, timeoutMs: queryTimeoutMs }),
       command: (sql) => send({ sql, settings: {}, timeoutMs: commandTimeoutMs }).pipe(Effect.asVoid)
@@ -99,7 +104,12 @@ const insertSettings: ClickHouseSettings = {
   wait_end_of_query: 1
 }
 
+/** Statements may be long: lists of ids stand in them, because parameters travel in the URL (128 KiB each, 1 MiB together). */
+const statementBytesMax = 64 << 20
+const querySettings: ClickHouseSettings = { max_query_size: String(statementBytesMax), max_ast_elements: "10000000" }
+
 const jsonSettings: ClickHouseSettings = {
+  ...querySettings,
   default_format: "JSONEachRow",
   output_format_json_array_of_rows: 1,
   output_format_json_quote_64bit_integers: 1,
@@ -108,7 +118,7 @@ const jsonSettings: ClickHouseSettings = {
 }
 
 /** The client's type of this setting knows only the formats that it can decode. */
-const bytesSettings = { default_format: "RowBinary" } as unknown as ClickHouseSettings
+const bytesSettings = { ...querySettings, default_format: "RowBinary" } as unknown as ClickHouseSettings
 
 const open = (address: WarehouseAddress): ClickHouseClient =>
   createClient({
@@ -230,7 +240,8 @@ const retryableCodes = new Set([
   745, // SERVER_OVERLOADED
   999 // KEEPER_EXCEPTION
 ])
-const retryableText = /no space left on device|cannot allocate memory|too many open files/i
+const retryableText =
+  /no space left on device|cannot allocate memory|too many open files|Poco::Exception.*(timeout|net exception|i\/o error)/i
 const retryableStatuses = new Set([429, 500, 502, 503, 504])
 
 const timedOut = (request: Request, address: WarehouseAddress): WarehouseError =>

@@ -33,6 +33,18 @@ describe("a warehouse that misbehaves", () => {
     ["cannot parse the statement", 400, "Code: 62. DB::Exception: Syntax error. (SYNTAX_ERROR)", false],
     ["does not know us", 403, "Code: 516. DB::Exception: Authentication failed. (AUTHENTICATION_FAILED)", false],
     ["does not let us", 403, "Code: 497. DB::Exception: Not enough privileges. (ACCESS_DENIED)", false],
+    [
+      "has trouble with its network",
+      500,
+      "Poco::Exception. Code: 1000, e.code() = 104, Net Exception: Connection reset",
+      true
+    ],
+    [
+      "does not like a parameter",
+      500,
+      "Poco::Exception. Code: 1000, e.code() = 0, HTML Form Exception: Field value too long",
+      false
+    ],
     ["is no ClickHouse", 404, "<html>Not Found</html>", false]
   ])("one that %s: retryable or not", ([, status, text, retryable]) =>
     Effect.gen(function*() {
@@ -66,6 +78,19 @@ describe("a warehouse that misbehaves", () => {
     Effect.gen(function*() {
       const warehouse = yield* fakeWarehouse(handler)
       assert.isTrue((yield* Effect.flip(warehouse.insert(block))).retryable)
+    }))
+
+  it.effect("is no warehouse when it answers with something else", () =>
+    Effect.gen(function*() {
+      const warehouse = yield* fakeWarehouse((request, response) => {
+        request.resume().on("end", () => response.end("<html>Welcome</html>"))
+      })
+      for (
+        const error of [yield* Effect.flip(warehouse.query("SELECT 1")), yield* Effect.flip(warehouse.insert(block))]
+      ) {
+        assert.isFalse(error.retryable)
+        assert.include(error.message, "Welcome")
+      }
     }))
 
   it.effect("does not pass off half an answer as a whole one", () =>
@@ -154,6 +179,16 @@ layer(TemporaryWarehouse, { excludeTestServices: true })("ClickHouse", (it) => {
         Buffer.from([0, 0, 2, 0x61, 0x62, 1, 0, 2, 0x61, 0x62])
       )
       assert.strictEqual((yield* warehouse.queryBytes("SELECT number FROM numbers(3000000)")).length, 24_000_000)
+    }))
+
+  it.effect("takes statements of several megabytes", () =>
+    Effect.gen(function*() {
+      const warehouse = yield* freshWarehouse
+      const ids = Array.from({ length: 200_000 }, (_, id) => `'visitor-${id}'`)
+      assert.deepStrictEqual(
+        yield* warehouse.query(`SELECT 'visitor-199999' IN (${ids.join()}) AS found`),
+        [{ found: 1 }]
+      )
     }))
 
   it.effect("tells an error that comes in the midst of an answer, and does not retry what cannot heal", () =>
