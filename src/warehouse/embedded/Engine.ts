@@ -137,8 +137,9 @@ const failureIn = (stderr: string, options: EngineOptions): EngineFailed | undef
 const failed = (reason: EngineFailed["reason"], message: string, stderr: string, port?: number): EngineFailed =>
   new EngineFailed({ reason, message, stderr, port })
 
-/** Only what a process needs to run: secrets in our environment are none of the engine's business. */
+/** Only what a process needs to run: secrets in our environment are none of the engine's business. UTC whatever the machine has. */
 const environment = (): NodeJS.ProcessEnv => {
   const names = ["PATH", "HOME", "TMPDIR", "LANG", "LD_LIBRARY_PATH", "CHDB_LIBCHDB_PATH", "CHDB_LIBCHDB_DIR"]
-  return Object.fromEntries(names.flatMap((name) => process.env[name] === undefined ? [] : [[name, process.env[name]]]))
+  const kept = names.flatMap((name) => process.env[name] === undefined ? [] : [[name, process.env[name]]])
+  return { ...Object.fromEntries(kept), TZ: "UTC" }
 }

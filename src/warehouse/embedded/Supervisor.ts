@@ -19,8 +19,8 @@ export interface Supervisor {
   readonly failed: Effect.Effect<never, WarehouseStartError>
 }
 
-/** Failed starts in a row before the supervisor gives up. */
-const startsMax = 8
+/** Failed starts in a row before the supervisor gives up: with the waits between them, 11 s and more. */
+const startsMaxDefault = 8
 /** An engine that lived this long is not crash-looping, ms. */
 const stableMs = 3_000
 const backoffFirstMs = 100
@@ -31,10 +31,11 @@ const orphanPollMs = 50
 
 /** Returns when the first engine serves. The engine is stopped with the scope. */
 export const supervise = Effect.fnUntraced(function*(
-  options: EngineOptions
+  options: EngineOptions,
+  startsMax = startsMaxDefault
 ): Effect.fn.Return<Supervisor, EngineFailed, Scope.Scope> {
   const failed = yield* Deferred.make<never, WarehouseStartError>()
-  const run: Run = { options, engine: undefined, state: "restarting", restarts: 0 }
+  const run: Run = { options, startsMax, engine: undefined, state: "restarting", restarts: 0 }
   yield* Effect.addFinalizer(() => run.engine?.stop ?? Effect.void)
   yield* startFirst(run)
   run.state = "ready"
@@ -49,6 +50,7 @@ export const supervise = Effect.fnUntraced(function*(
 
 interface Run {
   readonly options: EngineOptions
+  readonly startsMax: number
   /** The newest; set as soon as its process exists, so that closing the scope always finds it. */
   engine: Engine | undefined
   state: SupervisorState
@@ -73,14 +75,14 @@ const startFirst = (run: Run): Effect.Effect<void, EngineFailed> =>
 
 /** Waits for the end of the engine and starts it again, for ever; fails when it gives up. */
 const keepRunning = Effect.fnUntraced(function*(run: Run): Effect.fn.Return<never, WarehouseStartError> {
-  let crashes = 0
+  let shortLives = 0
   while (true) {
     const since = Date.now()
     const how = yield* run.engine!.ended
     run.state = "restarting"
-    crashes = Date.now() - since < stableMs ? crashes + 1 : 0
+    shortLives = Date.now() - since < stableMs ? shortLives + 1 : 0
     yield* Effect.logWarning(`the embedded warehouse ended (${how}), starting it again`, lastLine(run.engine!.stderr()))
-    yield* startAgain(run, crashes)
+    yield* startAgain(run, Math.max(0, shortLives - 1))
     run.restarts++
     run.state = "ready"
   }
@@ -88,15 +90,15 @@ const keepRunning = Effect.fnUntraced(function*(run: Run): Effect.fn.Return<neve
 
 const startAgain = Effect.fnUntraced(function*(
   run: Run,
-  crashes: number
+  failures: number
 ): Effect.fn.Return<void, WarehouseStartError> {
   for (let attempt = 1;; attempt++) {
-    yield* Effect.sleep(backoffMs(crashes + attempt - 1))
+    yield* Effect.sleep(backoffMs(failures + attempt - 1))
     const outcome = yield* Effect.result(start(run))
     if (outcome._tag === "Success") return
     const { message, stderr } = outcome.failure
     yield* Effect.logWarning(`the embedded warehouse did not start: ${message}`, lastLine(stderr))
-    if (attempt < startsMax) continue
+    if (attempt < run.startsMax) continue
     run.state = "failed"
     yield* Effect.logError(`the embedded warehouse failed to start ${attempt} times in a row: giving up`)
     return yield* startError(outcome.failure, `after ${attempt} attempts, `)
@@ -114,8 +116,8 @@ export const startError = (failure: EngineFailed, prefix = ""): WarehouseStartEr
     stderr: failure.stderr
   })
 
-/** 0 for the first crash, then doubled up to the cap. */
-const backoffMs = (crashes: number): number =>
-  crashes === 0 ? 0 : Math.min(backoffMaxMs, backoffFirstMs * 2 ** (crashes - 1))
+/** After this many failures before: at once, then ever later up to the cap. */
+const backoffMs = (failures: number): number =>
+  failures === 0 ? 0 : Math.min(backoffMaxMs, backoffFirstMs * 2 ** (failures - 1))
 
 const lastLine = (text: string): string => text.slice(text.lastIndexOf("\n") + 1)
