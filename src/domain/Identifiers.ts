@@ -2,7 +2,7 @@
  * Branded identifiers. A brand costs nothing at run time; it keeps an offset from being passed as a time.
  */
 import { Schema } from "effect"
-import { createHash } from "node:crypto"
+import { hash } from "node:crypto"
 
 /** Who did it; the log's partition key. 1 to 128 UTF-16 units. */
 export const VisitorId = Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(128)).pipe(
@@ -52,8 +52,6 @@ export const findingId = (rule: string, visitor: VisitorId, windowStart: EpochMi
 export const derivedEventId = (
   fields: { visitorId: string; eventTs: number; eventType: string; itemId: string; url: string }
 ): EventId =>
-  createHash("sha256")
-    .update([fields.visitorId, String(fields.eventTs), fields.eventType, fields.itemId, fields.url].join(separator))
-    .digest("hex") as EventId
+  hash("sha256", [fields.visitorId, String(fields.eventTs), fields.eventType, fields.itemId, fields.url].join(separator)) as EventId
 
-const digest20 = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 20)
+const digest20 = (text: string): string => hash("sha256", text).slice(0, 20)

@@ -133,7 +133,7 @@ export class Processor {
 
   /** Keeps at most `visitorsMax` visitors in memory, spread evenly over the partitions. */
   evict(visitorsMax: number): void {
-    const share = Math.max(1, Math.floor(visitorsMax / Math.max(1, this.#owned.size)))
+    const share = Math.floor(visitorsMax / Math.max(1, this.#owned.size))
     for (const { core, durable } of this.#owned.values()) core.evict(share, durable)
   }
 

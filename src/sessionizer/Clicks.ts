@@ -1,6 +1,7 @@
 /**
- * A visitor's recent clicks, in time order, and the findings that can still change. Most visitors never have enough clicks for
- * any window: for them this is two short arrays. From the threshold on, a window is counted by its finding, not by scans.
+ * The recent clicks of a busy visitor, in time order, and the findings that can still change. Most visitors never have enough
+ * clicks for any window and never get this: theirs stay in the `ClickRing`. From the threshold on, a window is counted by its
+ * finding, not by scans.
  */
 import type { EpochMillis, Offset, SessionId, VisitorId } from "../domain/Identifiers.ts"
 import type { CoreSettings } from "../domain/Settings.ts"
@@ -45,12 +46,20 @@ export interface Click {
   readonly sessionId: SessionId
 }
 
+/** The clicks of one visitor who has more than the least threshold of them. */
 export class Clicks {
-  readonly #times: Array<number> = []
-  readonly #items: Array<string> = []
+  readonly #times: Array<number>
+  readonly #items: Array<string>
   /** By rule: findings by window start. */
   #open: Array<Map<number, Finding>> | undefined = undefined
   #openSweptAt = 0
+
+  /** From the clicks so far, in any order. */
+  constructor(clicks: ReadonlyArray<{ readonly eventTs: number; readonly item: string }>) {
+    const sorted = clicks.toSorted((a, b) => a.eventTs - b.eventTs)
+    this.#times = sorted.map(({ eventTs }) => eventTs)
+    this.#items = sorted.map(({ item }) => item)
+  }
 
   /**
    * Counts a click. Calls `changed` for each finding that has a new state to write.
@@ -59,7 +68,6 @@ export class Clicks {
   add(book: RuleBook, visitorId: VisitorId, click: Click, seenFrom: number, changed: (finding: Finding) => void): void {
     this.#forget(seenFrom - book.longestWindowMs)
     this.#insert(click)
-    if (this.#times.length <= book.clicksBelow) return
     for (let r = 0; r < book.entries.length; r++) {
       const { clicksBelow, rule, slideMs, windowMs } = book.entries[r]!
       for (

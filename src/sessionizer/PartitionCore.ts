@@ -13,8 +13,9 @@ import type { CoreSettings } from "../domain/Settings.ts"
 import { eventTsMin, horizonMs } from "../domain/Settings.ts"
 import type { KeptRecord } from "./Changes.ts"
 import { Changes } from "./Changes.ts"
+import { ClickRing } from "./ClickRing.ts"
 import type { Click, RuleBook } from "./Clicks.ts"
-import { makeRuleBook } from "./Clicks.ts"
+import { Clicks, makeRuleBook } from "./Clicks.ts"
 import { ColdVisitors } from "./ColdVisitors.ts"
 import { DecisionHash, decisionHashEvery } from "./DecisionHash.ts"
 import type { DecodedBatch } from "./DecodedBatch.ts"
@@ -73,6 +74,7 @@ export class PartitionCore {
   readonly #hash: DecisionHash
   readonly #visitors = new Map<VisitorId, Visitor>()
   readonly #seen = new SeenIds()
+  readonly #recentClicks = new ClickRing()
   readonly #expiry: Expiry
   readonly #rules: RuleBook
   readonly #horizonMs: number
@@ -159,10 +161,8 @@ export class PartitionCore {
   /** Takes a visitor back into memory. An empty history is noted too: it is not asked for again. */
   load(history: VisitorHistory): void {
     const visitor = this.#visitor(history.visitorId)
-    for (const session of regroup(history, this.settings.gapMs)) {
-      visitor.sessions.push(session)
-      visitor.changedBelow = Math.max(visitor.changedBelow, session.version)
-    }
+    visitor.sessions = regroup(history, this.settings.gapMs)
+    visitor.changedBelow = Math.max(0, ...visitor.sessions.map(({ version }) => version))
     visitor.forget(this.reachableFrom)
     for (const event of history.recent) {
       if (event.eventTs >= this.seenFrom) {
@@ -262,13 +262,16 @@ export class PartitionCore {
       const before = at > 0 ? sessions[at - 1]! : undefined
       if (before !== undefined && session.startedAt <= before.endedAt + gapMs) {
         session = this.#bridge(before, session, offset)
-        sessions.splice(at - 1, 2, session)
+        visitor.sessions = sessions.toSpliced(at - 1, 2, session)
       }
     } else {
       session = new Session(event.visitorId, sessionId(event.visitorId, event.eventId, eventTs), offset, eventTs)
       item = session.add(event, offset, this.settings.reportingCurrency)
-      sessions.splice(at + 1, 0, session)
-      if (sessions.length > 1) visitor.forget(this.reachableFrom)
+      if (sessions.length === 0) visitor.sessions = [session]
+      else {
+        visitor.sessions = sessions.toSpliced(at + 1, 0, session)
+        visitor.forget(this.reachableFrom)
+      }
     }
     this.#touch(session)
     const changes = this.#changes
@@ -325,13 +328,28 @@ export class PartitionCore {
     session: SessionId,
     changed: (finding: Finding) => void
   ): void {
+    const { seenFrom } = this
+    if (visitor.clicks === undefined) {
+      visitor.newestClick = this.#recentClicks.add(eventTs, item, visitor.newestClick, this.recentFrom)
+      if (++visitor.clicksAtMost <= this.#rules.clicksBelow) return
+      visitor.clicksAtMost = this.#recentClicks.count(visitor.newestClick, this.recentFrom)
+      if (visitor.clicksAtMost <= this.#rules.clicksBelow) return
+      visitor.clicks = this.#busy(visitor)
+    }
     const click = this.#click
     click.eventTs = eventTs
     click.item = item
     click.offset = offset
     click.appendedAt = appendedAt
     click.sessionId = session
-    visitor.clicks.add(this.#rules, visitor.id, click, this.seenFrom, changed)
+    visitor.clicks.add(this.#rules, visitor.id, click, seenFrom, changed)
+  }
+
+  /** The visitor's clicks before the newest, out of the ring: the newest is added by the caller. */
+  #busy(visitor: Visitor): Clicks {
+    const clicks: Array<{ eventTs: number; item: string }> = []
+    this.#recentClicks.each(visitor.newestClick, (eventTs, item) => clicks.push({ eventTs, item }))
+    return new Clicks(clicks.slice(1))
   }
 
   #touch(session: Session): void {

@@ -59,7 +59,7 @@ export class Session {
   dirty = false
   /** Set when another session has absorbed it: from then on it has a tombstone and no row. */
   merged = false
-  #items: Array<string> | Map<string, string> | undefined = undefined
+  #items: ReadonlyArray<string> | Map<string, string> = noItems
 
   constructor(visitorId: VisitorId, id: SessionId, openedOffset: Offset, startedAt: EpochMillis) {
     this.visitorId = visitorId
@@ -71,8 +71,7 @@ export class Session {
   }
 
   get uniqueItems(): number {
-    const items = this.#items
-    return items === undefined ? 0 : Array.isArray(items) ? items.length : items.size
+    return this.#items instanceof Map ? this.#items.size : this.#items.length
   }
 
   /**
@@ -111,7 +110,7 @@ export class Session {
       this.endedAt = other.endedAt
       this.exitUrl = other.exitUrl
     }
-    this.#addCounts(other, other.revenueByCurrency, other.#items?.values())
+    this.#addCounts(other, other.revenueByCurrency, other.#items.values())
     this.absorbed = [...(this.absorbed ?? []), other.id, ...(other.absorbed ?? [])]
     other.merged = true
   }
@@ -149,7 +148,7 @@ export class Session {
       readonly revenue: bigint
     },
     revenueByCurrency: ReadonlyMap<string, bigint> | undefined,
-    items: Iterable<string> | undefined
+    items: Iterable<string>
   ): void {
     this.events += from.events
     this.clicks += from.clicks
@@ -176,22 +175,20 @@ export class Session {
 
   #addItem(item: string): string {
     const items = this.#items
-    if (items === undefined) {
-      this.#items = [item]
-      return item
-    }
-    if (!Array.isArray(items)) {
+    if (items instanceof Map) {
       const own = items.get(item)
-      if (own !== undefined) return own
-      items.set(item, item)
-      return item
+      if (own === undefined) items.set(item, item)
+      return own ?? item
     }
     for (let i = items.length - 1; i >= 0; i--) if (items[i] === item) return items[i]!
-    if (items.length < itemsInArrayMax) items.push(item)
+    // Copied to fit: arrays that grow by themselves keep room for 16 more, which most sessions never need.
+    if (items.length < itemsInArrayMax) this.#items = items.length === 0 ? [item] : [...items, item]
     else this.#items = new Map([...items, item].map((known) => [known, known]))
     return item
   }
 }
+
+const noItems: ReadonlyArray<string> = []
 
 const comesBefore = (ts: EpochMillis, offset: Offset, otherTs: EpochMillis, otherOffset: Offset): boolean =>
   ts < otherTs || (ts === otherTs && offset < otherOffset)

@@ -57,5 +57,10 @@ export class StateStore extends Context.Service<StateStore, {
     ReadonlyArray<{ readonly partition: Partition; readonly history: VisitorHistory }>,
     WarehouseError
   >
+  /** Offsets below which runs of the same core version have decided differently; none is good. */
+  readonly disagreements: Effect.Effect<
+    ReadonlyArray<{ readonly partition: number; readonly offset: number; readonly runs: ReadonlyArray<string> }>,
+    WarehouseError
+  >
   write(block: TableBlock): Effect.Effect<void, WarehouseError>
 }>()("guardian/warehouse/StateStore") {}

@@ -81,16 +81,16 @@ const checkSessions = (warehouse: MemoryWarehouse, truths: ReadonlyArray<OracleP
 
 const checkAliases = (warehouse: MemoryWarehouse, truths: ReadonlyArray<OraclePartition>) => {
   const expected = new Map(
-    truths.flatMap((truth) => [...truth.aliases]).map((
-      [absorbed, session]
-    ) => [absorbed, { session_id: session } as Row])
+    truths.flatMap((truth) => [...truth.aliases]).map(([absorbed, alias]) => [absorbed, alias as Row])
   )
   const tombstones = warehouse.rows("sessions_raw").filter((row) => row["merged_into"] !== "")
   return [
     ...compare("alias", new Map(warehouse.rows("session_aliases").map((row) => [row["absorbed_id"], row])), expected),
     ...compare(
       "tombstone",
-      new Map(tombstones.map((row) => [row["session_id"], { session_id: row["merged_into"] }])),
+      new Map(
+        tombstones.map((row) => [row["session_id"], { session_id: row["merged_into"], version: row["version"] }])
+      ),
       expected
     )
   ]

@@ -49,7 +49,8 @@ export interface OraclePartition {
   /** Session id at acceptance, by offset. */
   readonly sessionAtAcceptance: ReadonlyArray<string | undefined>
   readonly sessions: ReadonlyMap<string, OracleSession>
-  readonly aliases: ReadonlyMap<string, string>
+  /** Absorbed id -> the session it lives on in, and the version of the record that last merged it. */
+  readonly aliases: ReadonlyMap<string, { readonly session_id: string; readonly version: number }>
   readonly findings: ReadonlyMap<string, OracleFinding>
   /** Day -> least version that `touched_days` must have. */
   readonly touched: ReadonlyMap<number, number>
@@ -61,6 +62,7 @@ export const oracle = (records: ReadonlyArray<LogRecord>, settings: CoreSettings
   const sessionAtAcceptance: Array<string | undefined> = []
   const accepted: Array<Accepted> = []
   const touched = new Map<number, number>()
+  const aliases = new Map<string, { session_id: string; version: number }>()
   let watermark = -Infinity
   for (const record of records) {
     const { event } = record
@@ -77,6 +79,14 @@ export const oracle = (records: ReadonlyArray<LogRecord>, settings: CoreSettings
     const at = mine.find((session) => session.started_at <= event.eventTs && event.eventTs <= session.ended_at)!
     accepted[accepted.length - 1] = { record, session: at.session_id }
     sessionAtAcceptance.push(at.session_id)
+    for (const absorbed of accepted) {
+      const { eventTs, visitorId } = absorbed.record.event!
+      if (visitorId !== event.visitorId || absorbed.session === at.session_id) continue
+      const isHere = at.started_at <= eventTs && eventTs <= at.ended_at
+      if (isHere && aliases.get(absorbed.session)?.session_id !== at.session_id) {
+        aliases.set(absorbed.session, { session_id: at.session_id, version: record.offset + 1 })
+      }
+    }
     // The event's day, the day its session starts on now, and every day that a session started on which is now part of it.
     const startDays = startsBefore.filter((start) => at.started_at <= start && start <= at.ended_at)
     for (const time of [event.eventTs, at.started_at, ...startDays]) {
@@ -89,14 +99,6 @@ export const oracle = (records: ReadonlyArray<LogRecord>, settings: CoreSettings
       session
     ) => [session.session_id, session])
   )
-  const aliases = new Map<string, string>()
-  for (const { record, session } of accepted) {
-    const { eventTs, visitorId } = record.event!
-    const home = [...sessions.values()].find((candidate) =>
-      candidate.visitor_id === visitorId && candidate.started_at <= eventTs && eventTs <= candidate.ended_at
-    )!
-    if (home.session_id !== session) aliases.set(session, home.session_id)
-  }
   const findings = new Map<string, OracleFinding>()
   for (const visitor of visitors) {
     for (const finding of findingsOf(accepted, visitor, settings, aliases)) findings.set(finding.finding_id, finding)
@@ -175,7 +177,7 @@ const findingsOf = (
   accepted: ReadonlyArray<Accepted>,
   visitor: string,
   settings: CoreSettings,
-  aliases: ReadonlyMap<string, string>
+  aliases: OraclePartition["aliases"]
 ): ReadonlyArray<OracleFinding> => {
   const clicks = accepted.filter(({ record: { event } }) =>
     event!.visitorId === visitor && (event!.eventType === "view" || event!.eventType === "click")
@@ -208,7 +210,7 @@ const findingsOf = (
       found_at_offset: foundAt!.record.offset,
       appended_at: foundAt!.record.appendedAt,
       version: last.record.offset + 1,
-      session_id: aliases.get(last.session) ?? last.session
+      session_id: aliases.get(last.session)?.session_id ?? last.session
     })
   }
   const starts = (slide: number, length: number): ReadonlySet<number> =>

@@ -43,29 +43,30 @@ interface Draft {
 }
 
 const draft: fc.Arbitrary<Draft> = fc.record({
-  visitor: fc.nat(3),
+  visitor: fc.constantFrom(0, 0, 0, 1, 1, 2, 3),
   advance: fc.oneof(
-    { weight: 5, arbitrary: fc.nat(2) },
+    { weight: 4, arbitrary: fc.nat(2) },
     { weight: 3, arbitrary: fc.integer({ min: 3, max: 16 }) },
     { weight: 2, arbitrary: fc.integer({ min: 17, max: 45 }) }
   ),
-  behind: fc.oneof({ weight: 4, arbitrary: fc.constant(0) }, { weight: 3, arbitrary: fc.nat(11) }, {
-    weight: 2,
-    arbitrary: fc.nat(50)
-  }),
+  behind: fc.oneof(
+    { weight: 4, arbitrary: fc.constant(0) },
+    { weight: 3, arbitrary: fc.nat(11) },
+    { weight: 4, arbitrary: fc.nat(50) }
+  ),
   kind: fc.nat(31),
   id: fc.oneof({ weight: 3, arbitrary: fc.constant(99) }, { weight: 1, arbitrary: fc.nat(3) }),
-  item: fc.nat(3)
+  item: fc.nat(5)
 })
 
-const settings: fc.Arbitrary<CoreSettings> = fc.constantFrom(10, 10, 30, 45).map((lateness) => ({
+const settings: fc.Arbitrary<CoreSettings> = fc.constantFrom(10, 30, 45).map((lateness) => ({
   ...defaultCoreSettings,
   gapMs: 30 * unitMs,
   latenessMs: lateness * unitMs,
   futureMaxMs: 60 * unitMs,
   highFrequencyClicks: 2,
   highFrequencyWindowMs: 6 * unitMs,
-  botLikeClicks: 3,
+  botLikeClicks: 2,
   botLikeWindowMs: 20 * unitMs,
   botLikeSlideMs: 10 * unitMs,
   botLikeDiversity: 0.5
@@ -73,8 +74,8 @@ const settings: fc.Arbitrary<CoreSettings> = fc.constantFrom(10, 10, 30, 45).map
 
 export const scenario: fc.Arbitrary<Scenario> = fc.record({
   settings,
-  drafts: fc.array(draft, { minLength: 1, maxLength: 60, size: "max" }),
-  decisions: fc.array(fc.nat(9_999), { minLength: 0, maxLength: 160, size: "max" })
+  drafts: fc.noBias(fc.array(draft, { minLength: 1, maxLength: 40, size: "max" })),
+  decisions: fc.noBias(fc.array(fc.nat(9_999), { minLength: 0, maxLength: 200, size: "max" }))
 }).map(({ decisions, drafts, settings }) => ({ settings, decisions, log: write(drafts) }))
 
 const currencies = ["", "USD", "EUR", "CHF"]
@@ -104,7 +105,7 @@ const write = (drafts: ReadonlyArray<Draft>): ReadonlyArray<ReadonlyArray<LogRec
       itemId: item === 0 ? "" : `i${item}`,
       category: "",
       price: (kind * 12_345) as Price,
-      currency: currencies[item]!,
+      currency: currencies[item % 4]!,
       quantity: 1 + item,
       url: `/u${i}`,
       referrer: `/r${i}`,

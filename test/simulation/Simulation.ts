@@ -25,12 +25,12 @@ export const simulate = (scenario: Scenario): ReadonlyArray<string> => {
   while (decide.left > 0) {
     const owner = owners[decide(owners.length)]!
     const action = decide(20)
-    if (action < 8) owner.read(1 + decide(7))
-    else if (action < 10) owner.cut()
-    else if (action < 16) owner.write()
-    else if (action === 16) owner.writeWithoutAnswer()
-    else if (action === 17) owner.evict()
-    else if (action === 18) {
+    if (action < 5) owner.read(1 + decide(6))
+    else if (action < 7) owner.cut()
+    else if (action < 13) owner.write()
+    else if (action === 13) owner.writeWithoutAnswer()
+    else if (action === 14) owner.evict()
+    else if (action < 18) {
       // The owner dies, perhaps with half a block on its way.
       owner.writePart((row) => decide(2) === row % 2)
       owners.splice(owners.indexOf(owner), 1)
@@ -131,7 +131,7 @@ class Owner {
   }
 
   evict(): void {
-    this.#processor.evict(1)
+    this.#processor.evict(0)
   }
 
   drain(): void {

@@ -1,0 +1,272 @@
+/**
+ * The pipeline of a process: one stream per partition from the log, decoded, into one loop that loads what is missing, steps the
+ * cores and cuts flushes. While a flush is being written the next batches are stepped; at most one flush is under way and at most
+ * `recordsInMemoryMax` records wait for theirs, so a slow warehouse slows reading and nothing grows.
+ */
+import { Clock, Deferred, Effect, Latch, Option, Queue, Schedule, Stream } from "effect"
+import type { Scope } from "effect"
+import type { Offset, Partition } from "../domain/Identifiers.ts"
+import { noOutcomes } from "../domain/Outcome.ts"
+import type { CoreSettings } from "../domain/Settings.ts"
+import type { LogError, OffsetOutOfRange } from "../log/EventLog.ts"
+import { EventLog } from "../log/EventLog.ts"
+import type { RegistryError } from "../log/SchemaRegistry.ts"
+import { SchemaRegistry } from "../log/SchemaRegistry.ts"
+import { EventDecoder } from "../log/WireFormat.ts"
+import type { DecodedBatch } from "../sessionizer/DecodedBatch.ts"
+import { StateStore } from "../warehouse/StateStore.ts"
+import type { WarehouseError } from "../warehouse/Warehouse.ts"
+import { decodeBatch } from "./Decoding.ts"
+import type { PipelineStatus } from "./PipelineStatus.ts"
+import type { Flush, Processor } from "./Processor.ts"
+import type { BrokenInvariant, PipelineRefused } from "./Recovery.ts"
+import { recover } from "./Recovery.ts"
+
+export interface PipelineOptions {
+  readonly settings: CoreSettings
+  /** Names this run in checkpoints and decision hashes. */
+  readonly runId: string
+  readonly status: PipelineStatus
+  /** "drain": up to the ends that the log has at the start, then return. "live": until `stop` is done. */
+  readonly until: "drained" | "stopped"
+  /** Ends the run: what was read is flushed first. */
+  readonly stop: Deferred.Deferred<void>
+  /** Records of one batch from the log. */
+  readonly readRecordsMax?: number | undefined
+  /** A flush is cut at this many records, or this long after the first of them, whichever comes first. */
+  readonly flushRecordsMax?: number | undefined
+  readonly flushAfterMs?: number | undefined
+  /** Records that may wait for a flush while another is being written: flushes grow up to this when catching up. */
+  readonly recordsInMemoryMax?: number | undefined
+  /** Visitors kept in memory, all partitions together; others are read back on sight. */
+  readonly visitorsInMemoryMax?: number | undefined
+}
+
+export type PipelineError =
+  | PipelineRefused
+  | BrokenInvariant
+  | WarehouseError
+  | LogError
+  | OffsetOutOfRange
+  | RegistryError
+
+const defaults = {
+  readRecordsMax: 5_000,
+  flushRecordsMax: 20_000,
+  flushAfterMs: 500,
+  recordsInMemoryMax: 100_000,
+  visitorsInMemoryMax: 1_000_000
+}
+
+/** Recovers, then processes until drained or stopped. Outages of warehouse, log and registry are waited out. */
+export const run = Effect.fnUntraced(
+  function*(
+    options: PipelineOptions
+  ): Effect.fn.Return<void, PipelineError, EventLog | StateStore | SchemaRegistry | Scope.Scope> {
+    const waitOut = waitingOut(options.status)
+    const processor = yield* waitOut(recover(options.settings, options.runId))
+    const loop = yield* makeLoop(processor, options)
+    options.status.state = "running"
+    yield* loop
+    options.status.state = "stopped"
+  },
+  Effect.scoped
+)
+
+/** The longest that the loop sleeps without looking whether it should stop, ms. */
+const idleMs = 100
+
+const makeLoop = Effect.fnUntraced(function*(processor: Processor, options: PipelineOptions) {
+  const limits = { ...defaults, ...definedOnly(options) }
+  const { status } = options
+  const store = yield* StateStore
+  const clock = yield* Clock.Clock
+  const waitOut = waitingOut(status)
+  const { batches, failed, wake } = yield* readAll(processor, options, limits.readRecordsMax)
+
+  /** The flush that is being written: done with how long it took, ms. */
+  let flushing: { readonly flush: Flush; readonly done: Deferred.Deferred<number, WarehouseError> } | undefined
+  let dueAt = Infinity
+
+  const write = Effect.fnUntraced(function*(flush: Flush) {
+    const startedAt = clock.currentTimeMillisUnsafe()
+    for (const step of flush.steps) {
+      yield* Effect.forEach(step, (block) => waitOut(store.write(block)), { concurrency: "unbounded", discard: true })
+    }
+    return clock.currentTimeMillisUnsafe() - startedAt
+  })
+
+  const cut = Effect.gen(function*() {
+    const flush = processor.cut()
+    dueAt = Infinity
+    if (flush === undefined) return
+    const done = yield* Deferred.make<number, WarehouseError>()
+    flushing = { flush, done }
+    yield* Effect.forkScoped(Deferred.completeWith(done, write(flush)).pipe(Effect.andThen(wake.open)))
+  })
+
+  const settle = Effect.gen(function*() {
+    if (flushing === undefined) return
+    const { done, flush } = flushing
+    const tookMs = yield* Deferred.await(done)
+    flushing = undefined
+    processor.flushed(flush)
+    processor.evict(limits.visitorsInMemoryMax)
+    noteFlush(status, flush, tookMs)
+  })
+
+  const step = Effect.fnUntraced(function*(arrived: ReadonlyArray<DecodedBatch>) {
+    const missing = processor.missing(arrived)
+    if (missing !== undefined) {
+      for (const { history, partition } of yield* waitOut(store.histories(missing))) {
+        processor.load(partition, history)
+        status.visitorsLoaded++
+      }
+    }
+    for (const batch of arrived) processor.step(batch)
+    if (dueAt === Infinity) dueAt = clock.currentTimeMillisUnsafe() + limits.flushAfterMs
+    report(processor, status)
+  })
+
+  return Effect.gen(function*() {
+    for (;;) {
+      if (flushing !== undefined && Deferred.isDoneUnsafe(flushing.done)) yield* settle
+      const isStopping = Deferred.isDoneUnsafe(options.stop)
+      if (isStopping) status.state = "stopping"
+      const isEnding = isStopping || isDrained(processor, batches.ends)
+      const isDue = processor.recordsSinceCut >= limits.flushRecordsMax || clock.currentTimeMillisUnsafe() >= dueAt
+      if (flushing === undefined && (isDue || isEnding)) yield* cut
+      if (isEnding) {
+        if (flushing === undefined) return
+        yield* settle
+        continue
+      }
+      // Full: nothing more is read until the flush under way is acknowledged.
+      if (flushing !== undefined && processor.recordsSinceCut >= limits.recordsInMemoryMax) {
+        yield* settle
+        continue
+      }
+      yield* wake.close
+      const arrived = yield* batches.take
+      if (arrived.length > 0) {
+        yield* step(arrived)
+        continue
+      }
+      if (Deferred.isDoneUnsafe(failed)) return yield* Deferred.await(failed)
+      const waitMs = flushing === undefined ? dueAt - clock.currentTimeMillisUnsafe() : idleMs
+      // Only a wake-up can be lost to the timeout here, never a batch.
+      yield* Effect.timeoutOption(wake.await, Math.max(1, Math.min(idleMs, waitMs)))
+    }
+  })
+})
+
+const isDrained = (processor: Processor, ends: ReadonlyArray<Offset> | undefined): boolean =>
+  ends !== undefined && processor.cores.every(({ nextOffset, partition }) => nextOffset >= ends[partition]!)
+
+/** Starts a reader per partition. At most `partitions + 2` decoded batches wait. */
+const readAll = Effect.fnUntraced(function*(processor: Processor, options: PipelineOptions, recordsMax: number) {
+  const log = yield* EventLog
+  const wake = yield* Latch.make(false)
+  const failed = yield* Deferred.make<never, PipelineError>()
+  const queue = yield* Queue.bounded<DecodedBatch>(processor.cores.length + 2)
+  const ends = options.until === "drained" ? (yield* log.ranges).map(({ end }) => end) : undefined
+  for (const { nextOffset, partition } of processor.cores) {
+    if (ends !== undefined && nextOffset >= ends[partition]!) continue
+    yield* Effect.forkScoped(
+      readPartition(partition, nextOffset, recordsMax, options.status).pipe(
+        Stream.runForEach((batch) => Effect.andThen(Queue.offer(queue, batch), wake.open)),
+        Effect.catchCause((cause) => Effect.andThen(Deferred.failCause(failed, cause), wake.open))
+      )
+    )
+  }
+  /** What has arrived, without waiting: at most one batch per partition at a time. */
+  const take = Effect.gen(function*() {
+    const arrived: Array<DecodedBatch> = []
+    while (arrived.length < processor.cores.length) {
+      const batch = yield* Queue.poll(queue)
+      if (Option.isNone(batch)) break
+      arrived.push(batch.value)
+    }
+    return arrived
+  })
+  return { batches: { take, ends }, failed, wake }
+})
+
+/** The decoded batches of one partition, for ever. */
+const readPartition = (partition: Partition, from: Offset, recordsMax: number, status: PipelineStatus) =>
+  Stream.unwrap(Effect.gen(function*() {
+    const log = yield* EventLog
+    const registry = yield* SchemaRegistry
+    const decoder = new EventDecoder((id) => registry.byId(id))
+    const waitOut = waitingOut(status)
+    return log.read(partition, from, { recordsMax }).pipe(
+      Stream.mapEffect((batch) => waitOut(decodeBatch(decoder, batch)))
+    )
+  }))
+
+/** Waits from 50 ms to 5 s between attempts, jittered, as long as waiting can heal it. */
+const outageSchedule = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("5 seconds")]).pipe(
+  Schedule.jittered
+)
+
+/** Tries again while the error says that waiting can heal it, and says so in the status. */
+const waitingOut = (status: PipelineStatus) =>
+<A, E extends { readonly _tag: string; readonly message: string }, R>(
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> => {
+  let waited = false
+  return effect.pipe(
+    Effect.tapError((error) =>
+      Effect.suspend(() => {
+        if (!isRetryable(error)) return Effect.void
+        const isNews = !waited || status.waitingFor !== error.message
+        waited = true
+        status.state = "waiting"
+        status.waitingFor = error.message
+        return isNews ? Effect.logWarning(`waiting: ${error.message}`) : Effect.void
+      })
+    ),
+    Effect.retry({ schedule: outageSchedule, while: isRetryable }),
+    Effect.tap(() =>
+      Effect.suspend(() => {
+        if (!waited) return Effect.void
+        waited = false
+        status.state = "running"
+        status.waitingFor = ""
+        return Effect.logInfo("going on")
+      })
+    )
+  )
+}
+
+const isRetryable = (error: { readonly _tag: string }): boolean => "retryable" in error && error.retryable === true
+
+const report = (processor: Processor, status: PipelineStatus): void => {
+  const counts = noOutcomes()
+  let visitors = 0
+  let ids = 0
+  for (const core of processor.cores) {
+    for (const name of Object.keys(counts) as Array<keyof typeof counts>) counts[name] += core.counts[name]
+    visitors += core.visitorsInMemory
+    ids += core.idsInMemory
+    if (core.position.watermark > status.watermark) status.watermark = core.position.watermark
+  }
+  status.counts = counts
+  status.visitorsInMemory = visitors
+  status.idsInMemory = ids
+}
+
+const noteFlush = (status: PipelineStatus, flush: Flush, tookMs: number): void => {
+  status.flushes++
+  status.flushedRecords += flush.records
+  status.flushMs.push(tookMs)
+  if (status.flushMs.length > 100) status.flushMs.shift()
+}
+
+const definedOnly = (options: PipelineOptions): Partial<typeof defaults> =>
+  Object.fromEntries(
+    Object.keys(defaults).flatMap((name) => {
+      const value = options[name as keyof typeof defaults]
+      return value === undefined ? [] : [[name, value]]
+    })
+  )

@@ -1,0 +1,24 @@
+/** What a running pipeline says of itself: read by whoever shows it, written by the pipeline alone. */
+import type { OutcomeCounts } from "../domain/Outcome.ts"
+import { noOutcomes } from "../domain/Outcome.ts"
+
+export type PipelineState = "starting" | "running" | "waiting" | "stopping" | "stopped"
+
+export class PipelineStatus {
+  state: PipelineState = "starting"
+  /** Why it waits: the last error of the warehouse, the log or the registry. */
+  waitingFor = ""
+  /** Since the partitions' beginnings, all partitions together, as stepped (the newest flush may still be on its way). */
+  counts: OutcomeCounts = noOutcomes()
+  /** Records whose flush is acknowledged, since this run began. */
+  flushedRecords = 0
+  flushes = 0
+  /** Longest time of a flush from cut to last acknowledgement, of the newest 100, ms. */
+  readonly flushMs: Array<number> = []
+  visitorsInMemory = 0
+  idsInMemory = 0
+  /** Visitors read back from the warehouse since this run began. */
+  visitorsLoaded = 0
+  /** Greatest watermark of all partitions, epoch ms; -Infinity before the first event. */
+  watermark = -Infinity
+}

@@ -1,0 +1,262 @@
+/**
+ * The state store in ClickHouse: recovery's questions as SQL. All partitions of a process share each query, and nothing but
+ * events below the checkpoint is trusted: session rows only say whose events are worth reading, and from when.
+ */
+import { Effect, Layer } from "effect"
+import type { Offset, Partition, SessionId, VisitorId } from "../domain/Identifiers.ts"
+import { epochMillis } from "../domain/Identifiers.ts"
+import type { CoreSettings } from "../domain/Settings.ts"
+import type { RecentEvent } from "../sessionizer/PartitionCore.ts"
+import type { SessionParts } from "../sessionizer/Session.ts"
+import { noWatermark } from "./FlushBlocks.ts"
+import { RowBinaryReader } from "./RowBinaryReader.ts"
+import type { Checkpoint, HistoryRequest, OpenVisitor } from "./StateStore.ts"
+import { StateStore } from "./StateStore.ts"
+import type { WarehouseError } from "./Warehouse.ts"
+import { Warehouse } from "./Warehouse.ts"
+
+/** SQL text of visitor ids in one query, bytes: the server's default limit for a statement is 256 KiB. */
+const visitorsTextMax = 180_000
+
+export const layer = (settings: CoreSettings): Layer.Layer<StateStore, never, Warehouse> =>
+  Layer.effect(StateStore, make(settings))
+
+const make = Effect.fnUntraced(
+  function*(settings: CoreSettings): Effect.fn.Return<StateStore["Service"], never, Warehouse> {
+    const warehouse = yield* Warehouse
+    return StateStore.of({
+      checkpoints: Effect.map(warehouse.query(checkpointsSql), (rows) => rows.map(checkpointOf)),
+      openVisitors: (partitions) => {
+        const known = partitions.filter(({ reachableFrom }) => reachableFrom > -Infinity)
+        if (known.length === 0) return Effect.succeed([])
+        const bounds = known.map(({ partition, reachableFrom }) =>
+          `(partition = ${partition} AND ended_at >= ${time(reachableFrom)})`
+        )
+        return Effect.map(warehouse.queryBytes(openVisitorsSql(bounds.join(" OR "))), readOpenVisitors)
+      },
+      histories: (request) =>
+        Effect.map(
+          Effect.forEach(chunks(request), (chunk) => readChunk(warehouse, chunk, settings.reportingCurrency)),
+          (found) => found.flat()
+        ),
+      disagreements: Effect.map(warehouse.query(disagreementsSql), (rows) =>
+        rows.map((row) => ({
+          partition: Number(row["partition"]),
+          offset: Number(row["offset"]),
+          runs: row["runs"] as ReadonlyArray<string>
+        }))),
+      write: (block) => warehouse.insert(block)
+    })
+  }
+)
+
+const checkpointsSql = `
+SELECT partition, offset, watermark_ms, counters, decision_hash, record_hash, log_id, partitions, settings, core_version
+FROM checkpoints FINAL
+WHERE (partition, offset) IN (SELECT partition, max(offset) FROM checkpoints GROUP BY partition)
+ORDER BY partition`
+
+const disagreementsSql = `
+SELECT partition, offset, groupUniqArray(concat('run ', run_id, ': ', toString(hash))) AS runs
+FROM decision_hashes
+GROUP BY partition, offset, core_version
+HAVING uniqExact(hash) > 1
+ORDER BY partition, offset
+LIMIT 10`
+
+const checkpointOf = (row: Readonly<Record<string, unknown>>): Checkpoint => {
+  const counters = row["counters"] as Readonly<Record<string, string>>
+  const watermark = Number(row["watermark_ms"])
+  return {
+    partition: Number(row["partition"]) as Partition,
+    position: {
+      offset: Number(row["offset"]) as Offset,
+      watermark: watermark === noWatermark ? -Infinity : watermark,
+      counts: {
+        received: Number(counters["received"]),
+        accepted: Number(counters["accepted"]),
+        duplicate: Number(counters["duplicate"]),
+        late: Number(counters["late"]),
+        rejected: Number(counters["rejected"]),
+        deadLettered: Number(counters["dead_lettered"])
+      },
+      decisionHash: BigInt(String(row["decision_hash"]))
+    },
+    recordHash: String(row["record_hash"]),
+    logId: String(row["log_id"]),
+    partitions: Number(row["partitions"]),
+    settings: String(row["settings"]),
+    coreVersion: Number(row["core_version"])
+  }
+}
+
+/** Without FINAL: any version may carry the bound, tombstones too. */
+const openVisitorsSql = (condition: string): string => `
+SELECT partition, kafkaMurmurHash(visitor_id) AS hash, toUnixTimestamp64Milli(min(started_at)), toUnixTimestamp64Milli(max(ended_at))
+FROM sessions_raw
+WHERE ${condition}
+GROUP BY partition, hash`
+
+const readOpenVisitors = (bytes: Buffer): ReadonlyArray<OpenVisitor> => {
+  const reader = new RowBinaryReader(bytes)
+  const visitors: Array<OpenVisitor> = []
+  while (!reader.done) {
+    visitors.push({
+      partition: reader.uint16() as Partition,
+      hash: reader.uint32(),
+      startedAt: reader.integer(),
+      endedAt: reader.integer()
+    })
+  }
+  return visitors
+}
+
+/** A part of a request that fits into one statement. */
+interface Chunk {
+  readonly visitors: ReadonlyArray<{ readonly partition: Partition; readonly visitorId: VisitorId }>
+  readonly condition: string
+  readonly sessionsFrom: number
+  readonly recentFrom: number
+}
+
+const chunks = (request: HistoryRequest): ReadonlyArray<Chunk> => {
+  const partitions = new Set(request.partitions.map(({ partition }) => partition))
+  const durable = request.partitions.map((each) => `(partition = ${each.partition} AND offset < ${each.durable})`).join(
+    " OR "
+  )
+  const recentFrom = Math.min(...request.partitions.map((each) => each.recentFrom))
+  const all = request.partitions.flatMap(({ partition, visitors }) =>
+    [...visitors].map(([visitorId, from]) => ({ partition, visitorId, from, literal: literal(visitorId) }))
+  )
+  // Those whose sessions began long ago last: only their own statement then reads that far back.
+  all.sort((a, b) => b.from - a.from)
+  const found: Array<Chunk> = []
+  for (let start = 0; start < all.length;) {
+    let end = start
+    for (
+      let text = 0;
+      end < all.length && (end === start || text + all[end]!.literal.length < visitorsTextMax);
+      end++
+    ) {
+      text += all[end]!.literal.length + 1
+    }
+    const visitors = all.slice(start, end)
+    found.push({
+      visitors,
+      condition: `visitor_id IN (${visitors.map((visitor) => visitor.literal).join(",")}) AND partition IN (${
+        [...partitions].join(",")
+      }) AND (${durable})`,
+      sessionsFrom: visitors.at(-1)!.from,
+      recentFrom
+    })
+    start = end
+  }
+  return found
+}
+
+const readChunk = (warehouse: Warehouse["Service"], chunk: Chunk, reportingCurrency: string) =>
+  Effect.map(
+    Effect.all([
+      warehouse.queryBytes(sessionPartsSql(chunk, reportingCurrency)),
+      warehouse.queryBytes(recentEventsSql(chunk))
+    ], { concurrency: 2 }),
+    ([partsBytes, recentBytes]) => {
+      const parts = readSessionParts(partsBytes)
+      const recent = readRecentEvents(recentBytes)
+      return chunk.visitors.map(({ partition, visitorId }) => ({
+        partition,
+        history: { visitorId, sessions: parts.get(visitorId) ?? [], recent: recent.get(visitorId) ?? [] }
+      }))
+    }
+  ) satisfies Effect.Effect<unknown, WarehouseError>
+
+/** A repeated flush may have stored an event twice, with the same content: one row per offset is enough. */
+const sessionPartsSql = ({ condition, sessionsFrom }: Chunk, reportingCurrency: string): string => {
+  const isReporting = `currency IN ('', ${literal(reportingCurrency)})`
+  return `
+SELECT visitor_id, session_id, min(offset), max(offset),
+  toUnixTimestamp64Milli(min(event_ts)), argMin(offset, (event_ts, offset)),
+  toUnixTimestamp64Milli(max(event_ts)), argMax(offset, (event_ts, offset)),
+  count(), countIf(event_type IN ('view', 'click')), countIf(event_type = 'add_to_cart'), countIf(event_type = 'purchase'),
+  groupUniqArrayIf(item_id, item_id != ''),
+  sumIf(toDecimal128(price, 4) * quantity, event_type = 'purchase' AND ${isReporting}),
+  sumMapIf(map(toString(currency), toDecimal128(price, 4) * quantity), event_type = 'purchase' AND NOT ${isReporting}),
+  argMin(url, (event_ts, offset)), argMin(referrer, (event_ts, offset)), argMin(user_agent, (event_ts, offset)),
+  argMax(url, (event_ts, offset))
+FROM (
+  SELECT visitor_id, session_id, offset, event_ts, event_type, item_id, price, quantity, currency, url, referrer, user_agent
+  FROM events_raw
+  WHERE toStartOfHour(event_ts) >= toStartOfHour(${time(sessionsFrom)}) AND event_ts >= ${
+    time(sessionsFrom)
+  } AND ${condition}
+  LIMIT 1 BY partition, offset
+)
+GROUP BY visitor_id, session_id`
+}
+
+const readSessionParts = (bytes: Buffer): ReadonlyMap<string, ReadonlyArray<SessionParts>> => {
+  const reader = new RowBinaryReader(bytes)
+  const parts = new Map<string, Array<SessionParts>>()
+  while (!reader.done) {
+    const visitorId = reader.string()
+    const group: SessionParts = {
+      sessionId: reader.string() as SessionId,
+      openedOffset: reader.integer() as Offset,
+      lastChangedOffset: reader.integer() as Offset,
+      startedAt: epochMillis(reader.integer()),
+      firstOffset: reader.integer() as Offset,
+      endedAt: epochMillis(reader.integer()),
+      lastOffset: reader.integer() as Offset,
+      events: reader.integer(),
+      clicks: reader.integer(),
+      carts: reader.integer(),
+      purchases: reader.integer(),
+      items: reader.strings(),
+      revenue: reader.int128(),
+      revenueByCurrency: reader.amounts(),
+      entryUrl: reader.string(),
+      firstReferrer: reader.string(),
+      userAgent: reader.string(),
+      exitUrl: reader.string()
+    }
+    const known = parts.get(visitorId)
+    if (known === undefined) parts.set(visitorId, [group])
+    else known.push(group)
+  }
+  return parts
+}
+
+const recentEventsSql = ({ condition, recentFrom }: Chunk): string => `
+SELECT visitor_id, event_id, toUnixTimestamp64Milli(event_ts), toString(event_type), item_id, offset,
+  toUnixTimestamp64Milli(appended_at), session_id
+FROM events_raw
+WHERE toStartOfHour(event_ts) >= toStartOfHour(${time(recentFrom)}) AND event_ts >= ${time(recentFrom)} AND ${condition}
+ORDER BY partition, offset
+LIMIT 1 BY partition, offset`
+
+const readRecentEvents = (bytes: Buffer): ReadonlyMap<string, ReadonlyArray<RecentEvent>> => {
+  const reader = new RowBinaryReader(bytes)
+  const recent = new Map<string, Array<RecentEvent>>()
+  while (!reader.done) {
+    const visitorId = reader.string()
+    const event: RecentEvent = {
+      eventId: reader.string(),
+      eventTs: epochMillis(reader.integer()),
+      eventType: reader.string(),
+      itemId: reader.string(),
+      offset: reader.integer() as Offset,
+      appendedAt: epochMillis(reader.integer()),
+      sessionId: reader.string() as SessionId
+    }
+    const known = recent.get(visitorId)
+    if (known === undefined) recent.set(visitorId, [event])
+    else known.push(event)
+  }
+  return recent
+}
+
+/** A time that ClickHouse can hold: lateness before 1970 would leave its range. */
+const time = (ms: number): string => `fromUnixTimestamp64Milli(toInt64(${Math.max(0, Math.floor(ms))}), 'UTC')`
+
+const literal = (text: string): string =>
+  `'${text.replaceAll("\\", "\\\\").replaceAll("'", "\\'").replaceAll("\0", "\\0")}'`
