@@ -126,7 +126,7 @@ export class FastAvroDecoder {
     return length >> 1
   }
 
-  /** A long of at most 53 bits; else broken. Halves of 28 bits: JavaScript's bit operators end at 32. */
+  /** A safe integer (or one beyond it by one); else broken. JavaScript's bit operators end at 32, hence two halves. */
   #long(bytes: Buffer): number {
     let at = this.#at
     let byte = bytes[at++]!
@@ -134,10 +134,10 @@ export class FastAvroDecoder {
     let high = 0
     for (let shift = 7; byte > 127 && shift < 28; shift += 7) low |= ((byte = bytes[at++]!) & 127) << shift
     for (let shift = 0; byte > 127 && shift < 28; shift += 7) high |= ((byte = bytes[at++]!) & 127) << shift
-    // Of 56 bits so far only 53 + sign may be used.
-    if (byte > 127 || high >= 1 << 25) this.#broken()
+    // 28 bits of low, 26 of high: zigzag of 53 and a sign.
+    if (byte > 127 || high >= 1 << 26) this.#broken()
     else this.#at = at
-    const half = (high * 2 ** 28 + low - (low & 1)) / 2
+    const half = high * 2 ** 27 + (low >>> 1)
     return (low & 1) === 0 ? half : -half - 1
   }
 
@@ -238,16 +238,18 @@ export class FastAvroEncoder {
 
   #long(slab: Buffer, value: number): void {
     let at = this.#at
-    // The zigzag of a safe integer has 54 bits; bit operators take 32, so the lowest 28 go first.
-    let rest = value >= 0 ? 2 * value : -2 * value - 1
-    if (rest > 0x3fff_ffff) {
-      const high = Math.floor(rest / 2 ** 28)
-      const low = rest - high * 2 ** 28
+    const sign = value < 0 ? 1 : 0
+    const half = sign === 0 ? value : -value - 1
+    let rest: number
+    if (half < 2 ** 30) rest = 2 * half + sign
+    else {
+      // The zigzag of a safe integer has 54 bits, too many for a number: the lowest 28 go first.
+      rest = Math.floor(half / 2 ** 27)
+      const low = 2 * (half - rest * 2 ** 27) + sign
       slab[at++] = low & 127 | 128
       slab[at++] = low >>> 7 & 127 | 128
       slab[at++] = low >>> 14 & 127 | 128
       slab[at++] = low >>> 21 | 128
-      rest = high
     }
     while (rest > 127) {
       slab[at++] = rest & 127 | 128

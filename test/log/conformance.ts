@@ -34,7 +34,7 @@ export const seen = (batch: LogBatch): Array<Seen> =>
 
 /** Reads a number of records, waiting for them when they are not there yet. */
 export const readCount = Effect.fnUntraced(
-  function*(from: Partition, start: Offset, count: number, recordsMax = 100): Effect.fn.Return<
+  function*(from: Partition, start: Offset, count: number, recordsMax = 5_000): Effect.fn.Return<
     Array<Seen>,
     LogError | OffsetOutOfRange,
     EventLog

@@ -1,0 +1,103 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as fc from "fast-check"
+import { avroSchema } from "../../src/domain/ClickEvent.ts"
+import type { ClickEvent } from "../../src/domain/ClickEvent.ts"
+import { FastAvroDecoder, FastAvroEncoder, noProperties } from "../../src/log/FastAvro.ts"
+import { avroType } from "../../src/log/SchemaRegistry.ts"
+import { clickEvent, toRaw } from "./EventArbitrary.ts"
+
+const library = avroType(avroSchema)
+const encoder = new FastAvroEncoder()
+const decoder = new FastAvroDecoder()
+const noHead = new Uint8Array(0)
+
+/** What the library makes of bytes; undefined when it refuses. */
+const byLibrary = (bytes: Buffer): unknown => {
+  try {
+    return JSON.parse(JSON.stringify(library.fromBuffer(bytes))) as unknown
+  } catch {
+    return undefined
+  }
+}
+
+describe("FastAvro", () => {
+  it("writes the bytes that the library writes", () => {
+    fc.assert(
+      fc.property(clickEvent, (event) => {
+        assert.isTrue(encoder.encode(noHead, event).equals(library.toBuffer(toRaw(event))))
+      }),
+      { numRuns: 1_000 }
+    )
+  })
+
+  it("reads what the library writes", () => {
+    fc.assert(
+      fc.property(clickEvent, fc.nat(9), (event, start) => {
+        const bytes = Buffer.concat([Buffer.alloc(start, 255), library.toBuffer(toRaw(event))])
+        assert.deepStrictEqual(decoder.decode(bytes, start), event)
+      }),
+      { numRuns: 1_000 }
+    )
+  })
+
+  it("reads of broken bytes only what the library reads too, as the library does", () => {
+    const broken = fc.tuple(clickEvent, fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 3 }), fc.nat(400))
+    fc.assert(
+      fc.property(broken, ([event, changes, end]) => {
+        const bytes = Buffer.from(encoder.encode(noHead, event))
+        for (const [at, byte] of changes) bytes[at % bytes.length] = byte
+        const cut = bytes.subarray(0, end)
+        const read = decoder.decode(cut, 0)
+        // The library refuses the largest safe integers.
+        if (read === undefined || [read.eventTs, read.price, read.quantity].some((n) => Math.abs(n) >= 2 ** 52)) return
+        assert.deepStrictEqual(JSON.parse(JSON.stringify(toRaw(read))), byLibrary(cut))
+      }),
+      { numRuns: 3_000 }
+    )
+  })
+
+  it("keeps numbers exact at their bounds", () => {
+    for (
+      const value of [0, 1, 63, 64, 8_191, 8_192, 2 ** 28, 2 ** 31, 2 ** 35 - 1, 2 ** 52, Number.MAX_SAFE_INTEGER - 1]
+    ) {
+      for (const eventTs of [value, -value - 1]) {
+        const event = { ...example, eventTs } as ClickEvent
+        assert.strictEqual(decoder.decode(encoder.encode(noHead, event), 0)?.eventTs as number, eventTs)
+      }
+    }
+  })
+
+  it("gives events without properties one empty object, and equal user agents one string", () => {
+    const bytes = encoder.encode(noHead, { ...example, properties: {} })
+    assert.strictEqual(decoder.decode(bytes, 0)!.properties, noProperties)
+    assert.isTrue(Object.isFrozen(noProperties))
+  })
+
+  it("is not confused when strings of one slot take turns", () => {
+    // More visitors than slots.
+    const visitors = Array.from({ length: 150_000 }, (_, i) => `visitor-${i * 7}`)
+    let wrong = 0
+    for (const visitorId of [...visitors, ...visitors]) {
+      const bytes = encoder.encode(noHead, { ...example, visitorId } as ClickEvent)
+      if (decoder.decode(bytes, 0)?.visitorId !== visitorId) wrong++
+    }
+    assert.strictEqual(wrong, 0)
+  })
+})
+
+const example = {
+  eventId: "e1",
+  visitorId: "v1",
+  eventTs: 1_764_000_000_000,
+  eventType: "view",
+  itemId: "",
+  category: "",
+  price: 0,
+  currency: "",
+  quantity: 1,
+  url: "",
+  referrer: "",
+  userAgent: "Mozilla/5.0",
+  properties: noProperties,
+  truncated: false
+} as unknown as ClickEvent
