@@ -50,7 +50,7 @@ describe("ShopTraffic", () => {
 
   it("holds its rate, its shares and the order of a healthy shop", () => {
     const eventsPerSecond = 5_000
-    const count = 1_000_000
+    const count = 500_000
     const traffic = new ShopTraffic({ seed: 7, startMs, eventsPerSecond })
     const events = traffic.next(count)
     expect((traffic.nextAt - startMs) / 1000).toBeCloseTo(count / eventsPerSecond, 0)
@@ -137,17 +137,17 @@ describe("ShopTraffic", () => {
   })
 
   it("makes a mess on request: every way to go wrong, in the shares it names", () => {
-    const count = 200_000
+    const count = 100_000
     const options = { seed: 13, startMs, eventsPerSecond: 50, mode: "messy" } as const
     const events = new ShopTraffic(options).next(count)
     const records = new ShopTraffic(options).nextRecords(count, encode)
     const spoilt = records.filter((record, i) => Buffer.compare(record.value, encode(events[i]!)) !== 0).length
-    expect(spoilt / count).toBeGreaterThan(0.0007)
-    expect(spoilt / count).toBeLessThan(0.0013)
+    expect(spoilt / count).toBeGreaterThan(0.0006)
+    expect(spoilt / count).toBeLessThan(0.0014)
     const again = new ShopTraffic(options).nextRecords(count, encode)
     expect(again.every((record, i) => Buffer.compare(record.value, records[i]!.value) === 0)).toBe(true)
     const broken = share(events, (event) => violation(event) !== undefined)
-    expect(broken).toBeGreaterThan(0.0007)
+    expect(broken).toBeGreaterThan(0.0006)
     expect(broken).toBeLessThan(0.0014)
     expect(events.some((event) => event.eventTs > Date.UTC(2099, 0, 1))).toBe(true)
     expect(events.some((event) => event.eventTs < Date.UTC(2000, 0, 1))).toBe(true)
@@ -155,7 +155,7 @@ describe("ShopTraffic", () => {
     const { behind, late } = disorder(possible)
     expect(late / count).toBeGreaterThan(0.009)
     expect(behind / count).toBeGreaterThan(0.05)
-    expect(bridges(possible, defaultCoreSettings.gapMs)).toBeGreaterThan(500)
+    expect(bridges(possible, defaultCoreSettings.gapMs)).toBeGreaterThan(250)
   })
 })
 
