@@ -14,6 +14,9 @@ import { readString, readUuid, StringCache, uuidLength } from "./StringCache.ts"
 /** The properties of an event that has none: one object for all. */
 export const noProperties: Readonly<Record<string, string>> = Object.freeze({})
 
+/** A place beyond every record. A small integer, so that the field stays one after the first broken record. */
+const nowhere = 0x3fff_ffff
+
 /** Decodes bodies of the schema `avroSchema`. One per process is enough: it keeps some 12 MB of strings that repeat. */
 export class FastAvroDecoder {
   // Sizes: what is hot at one time in a large shop, with room for the usual length.
@@ -87,7 +90,7 @@ export class FastAvroDecoder {
     if (bytes[this.#at] !== uuidLength << 1) return this.#string(bytes)
     const start = this.#at + 1
     this.#at = start + uuidLength
-    return this.#at <= bytes.length ? readUuid(bytes, start) : this.#broken()
+    return this.#at <= bytes.length ? readUuid(bytes, start, this.#view, bytes.byteOffset + start) : this.#broken()
   }
 
   #cached(bytes: Buffer, cache: StringCache): string {
@@ -100,7 +103,7 @@ export class FastAvroDecoder {
   }
 
   #broken(): "" {
-    this.#at = Number.POSITIVE_INFINITY
+    this.#at = nowhere
     return ""
   }
 

@@ -89,11 +89,12 @@ const unitsOf = Array.from({ length: shortMax + 1 }, (_, length) => Array.from({
 /** Length of a UUID in text: what most event ids are. */
 export const uuidLength = 36
 
-/** `readString` for 36 bytes: with the characters as plain arguments it takes half the time. */
-export const readUuid = (bytes: Buffer, at: number): string => {
+/** `readString` for 36 bytes, `view` as above: with the characters as plain arguments it takes half the time. */
+export const readUuid = (bytes: Buffer, at: number, view: DataView, viewAt: number): string => {
   let every = 0
-  for (let i = 0; i < uuidLength; i++) every |= bytes[at + i]!
-  if (every > 127) return (bytes as NativeText).utf8Slice(at, at + uuidLength)
+  for (let i = 0; i < uuidLength; i += 4) every |= view.getInt32(viewAt + i, true)
+  // One byte of 128 or more is enough to make it no ASCII.
+  if ((every & 0x80808080) !== 0) return (bytes as NativeText).utf8Slice(at, at + uuidLength)
   // dprint-ignore
   return String.fromCharCode(
     bytes[at]!, bytes[at + 1]!, bytes[at + 2]!, bytes[at + 3]!, bytes[at + 4]!, bytes[at + 5]!,
