@@ -36,7 +36,7 @@ export interface TrafficOptions {
   readonly eventsPerSecond: number
   /** Visitors in the shop at any time; default 20 s of thinking for each: 20 * `eventsPerSecond`. */
   readonly visitors?: number
-  /** "usual" (default) is what a healthy shop sees; "messy" is for crash tests. */
+  /** "usual" (default) is what a healthy shop sees; "messy" is for crash tests and needs hours of event time, not many events. */
   readonly mode?: "usual" | "messy"
   /** The session gap that messy traffic plays with, ms; default that of the core. */
   readonly gapMs?: number
