@@ -166,6 +166,9 @@ const isDrained = (processor: Processor, ends: ReadonlyArray<Offset> | undefined
 /** Starts a reader per partition. At most `partitions + 2` decoded batches wait. */
 const readAll = Effect.fnUntraced(function*(processor: Processor, options: PipelineOptions, recordsMax: number) {
   const log = yield* EventLog
+  const registry = yield* SchemaRegistry
+  // One for all partitions: it keeps strings that repeat.
+  const decoder = new EventDecoder((id) => registry.byId(id))
   const wake = yield* Latch.make(false)
   const failed = yield* Deferred.make<never, PipelineError>()
   const queue = yield* Queue.bounded<DecodedBatch>(processor.cores.length + 2)
@@ -173,7 +176,7 @@ const readAll = Effect.fnUntraced(function*(processor: Processor, options: Pipel
   for (const { nextOffset, partition } of processor.cores) {
     if (ends !== undefined && nextOffset >= ends[partition]!) continue
     yield* Effect.forkScoped(
-      readPartition(partition, nextOffset, recordsMax, options.status).pipe(
+      readPartition(partition, nextOffset, recordsMax, decoder, options.status).pipe(
         Stream.runForEach((batch) => Effect.andThen(Queue.offer(queue, batch), wake.open)),
         Effect.catchCause((cause) => Effect.andThen(Deferred.failCause(failed, cause), wake.open))
       )
@@ -193,11 +196,15 @@ const readAll = Effect.fnUntraced(function*(processor: Processor, options: Pipel
 })
 
 /** The decoded batches of one partition, for ever. */
-const readPartition = (partition: Partition, from: Offset, recordsMax: number, status: PipelineStatus) =>
+const readPartition = (
+  partition: Partition,
+  from: Offset,
+  recordsMax: number,
+  decoder: EventDecoder,
+  status: PipelineStatus
+) =>
   Stream.unwrap(Effect.gen(function*() {
     const log = yield* EventLog
-    const registry = yield* SchemaRegistry
-    const decoder = new EventDecoder((id) => registry.byId(id))
     const waitOut = waitingOut(status)
     return log.read(partition, from, { recordsMax }).pipe(
       Stream.mapEffect((batch) => waitOut(decodeBatch(decoder, batch)))

@@ -31,12 +31,15 @@ const flushRecords = 20_000
 /** A fixed population: whoever leaves comes back as somebody of the same 200,000. */
 const population = Array.from(
   { length: visitors },
-  (_, i) => `visitor-${i.toString(16).padStart(12, "0")}` as VisitorId
+  (_, i) => Buffer.from(`visitor-${i.toString(16).padStart(12, "0")}`).toString("latin1") as VisitorId
 )
-const ofPopulation = (event: ClickEvent): ClickEvent =>
-  values.churn || event.visitorId.startsWith("bot") ?
-    event :
-    { ...event, visitorId: population[murmur2(event.visitorId) % visitors]! }
+/** In place: the events are ours alone, and a copy would have another shape than those that the log decodes. */
+const ofPopulation = (event: ClickEvent): ClickEvent => {
+  if (!values.churn && !event.visitorId.startsWith("bot")) {
+    ;(event as { visitorId: VisitorId }).visitorId = population[murmur2(event.visitorId) % visitors]!
+  }
+  return event
+}
 const noBytes = new Uint8Array(0)
 
 const traffic = new ShopTraffic({ seed: 1, startMs: Date.UTC(2026, 0, 1), eventsPerSecond: 15_000, visitors })

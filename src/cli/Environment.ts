@@ -1,0 +1,90 @@
+/** Every environment variable that Guardian reads: one table, from which settings are read and `doctor` prints. */
+import { Config, Effect, Schema } from "effect"
+import { CoreSettings, defaultCoreSettings } from "../domain/Settings.ts"
+
+export interface Variable {
+  readonly name: string
+  readonly meaning: string
+  /** What holds when it is not set, as text. */
+  readonly fallback: string
+}
+
+type CoreVariable = Variable & { readonly setting: keyof CoreSettings }
+
+/** They decide results: a database belongs to one set of them. */
+export const coreVariables: ReadonlyArray<CoreVariable> = ([
+  ["GUARDIAN_GAP_MS", "gapMs", "Neighbours of a session are at most this far apart, ms"],
+  ["GUARDIAN_LATENESS_MS", "latenessMs", "A record is late when it is further behind the watermark, ms"],
+  ["GUARDIAN_FUTURE_MAX_MS", "futureMaxMs", "A record is rejected when it is further ahead of its append time, ms"],
+  ["GUARDIAN_REPORTING_CURRENCY", "reportingCurrency", "ISO 4217; revenue sums this currency"],
+  ["GUARDIAN_HIGH_FREQUENCY_CLICKS", "highFrequencyClicks", "HIGH_FREQUENCY: more clicks than this in a window"],
+  ["GUARDIAN_HIGH_FREQUENCY_WINDOW_MS", "highFrequencyWindowMs", "HIGH_FREQUENCY: tumbling window, ms"],
+  ["GUARDIAN_BOT_LIKE_CLICKS", "botLikeClicks", "BOT_LIKE: more clicks than this in a window"],
+  ["GUARDIAN_BOT_LIKE_WINDOW_MS", "botLikeWindowMs", "BOT_LIKE: window, ms"],
+  ["GUARDIAN_BOT_LIKE_SLIDE_MS", "botLikeSlideMs", "BOT_LIKE: a window begins every so many ms"],
+  ["GUARDIAN_BOT_LIKE_DIVERSITY", "botLikeDiversity", "BOT_LIKE: unique items / clicks must be below this"]
+] as const).map(([name, setting, meaning]) => ({
+  name,
+  setting,
+  meaning,
+  fallback: String(defaultCoreSettings[setting])
+}))
+
+/** They decide where and how fast, never what. */
+export const processVariables = {
+  httpPort: {
+    name: "GUARDIAN_CLICKHOUSE_HTTP_PORT",
+    meaning: "Port of the embedded ClickHouse",
+    fallback: "the last one, or a free one"
+  },
+  tcpPort: {
+    name: "GUARDIAN_CLICKHOUSE_TCP_PORT",
+    meaning: "Port of its native protocol",
+    fallback: "none"
+  },
+  memoryBytesMax: {
+    name: "GUARDIAN_CLICKHOUSE_MEMORY_BYTES",
+    meaning: "Memory that the embedded ClickHouse may use",
+    fallback: "40 % of the machine's, 1 to 4 GB"
+  },
+  visitorsInMemoryMax: {
+    name: "GUARDIAN_VISITORS_IN_MEMORY",
+    meaning: "Visitors the pipeline keeps in memory; others are read back on sight",
+    fallback: "1000000"
+  }
+} as const satisfies Readonly<Record<string, Variable>>
+
+/** A variable has a value that cannot be. */
+export class SettingsError extends Schema.TaggedError<SettingsError>()("SettingsError", { message: Schema.String }) {}
+
+/** The core's settings from the environment. */
+export const coreSettings: Effect.Effect<CoreSettings, SettingsError> = Effect.gen(function*() {
+  const chosen: Record<string, unknown> = { ...defaultCoreSettings }
+  for (const { name, setting } of coreVariables) {
+    const text = yield* Config.String(name).pipe(Config.withDefault(""))
+    if (text !== "") chosen[setting] = typeof defaultCoreSettings[setting] === "number" ? numberOf(text) : text
+  }
+  return yield* Schema.decodeUnknownEffect(CoreSettings)(chosen)
+}).pipe(
+  Effect.mapError((error) =>
+    new SettingsError({
+      message: `A setting of the environment cannot be (guardian doctor lists them all): ${error.message}`
+    })
+  )
+)
+
+/** A whole number from the environment, if it is set. */
+export const wholeNumber = (variable: Variable): Effect.Effect<number | undefined, SettingsError> =>
+  Config.String(variable.name).pipe(
+    Config.withDefault(""),
+    Effect.mapError((error) => new SettingsError({ message: error.message })),
+    Effect.flatMap((text) => {
+      if (text === "") return Effect.succeed(undefined)
+      const value = numberOf(text)
+      return Number.isSafeInteger(value) && value >= 0 ?
+        Effect.succeed(value) :
+        Effect.fail(new SettingsError({ message: `${variable.name} must be a whole number, not "${text}"` }))
+    })
+  )
+
+const numberOf = (text: string): number => /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN

@@ -1,0 +1,37 @@
+/** Who processes a data directory now. Only looks: a process that is just starting must not find the lock taken by us. */
+import { existsSync, readFileSync } from "node:fs"
+import { DatabaseSync } from "node:sqlite"
+import { paths } from "./Installation.ts"
+
+/** The process id of the pipeline of this data directory, if one runs. */
+export const pipelineOwner = (dataDirectory: string): number | undefined => {
+  const { pipelineLock, pipelineOwner } = paths(dataDirectory)
+  if (!existsSync(pipelineOwner) || !existsSync(pipelineLock)) return undefined
+  const pid = Number(readFileSync(pipelineOwner, "utf8"))
+  // A killed process leaves its file behind, and its id may have another process now: the lock has the last word.
+  return Number.isSafeInteger(pid) && pid > 0 && isAlive(pid) && isLocked(pipelineLock) ? pid : undefined
+}
+
+const isAlive = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (cause) {
+    return (cause as NodeJS.ErrnoException).code === "EPERM"
+  }
+}
+
+const isLocked = (path: string): boolean => {
+  const lock = new DatabaseSync(path, { readOnly: true, timeout: 0 })
+  try {
+    lock.exec("SELECT 1 FROM sqlite_schema")
+    return false
+  } catch (cause) {
+    if ((cause as { readonly errcode?: number }).errcode === sqliteBusy) return true
+    throw cause
+  } finally {
+    lock.close()
+  }
+}
+
+const sqliteBusy = 5

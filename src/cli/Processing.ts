@@ -1,0 +1,54 @@
+/** How commands run the pipeline over a data directory: with its lock held, its schema up to date, and an orderly end. */
+import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
+import { randomUUID } from "node:crypto"
+import type { EventLog } from "../log/EventLog.ts"
+import type { SchemaRegistry } from "../log/SchemaRegistry.ts"
+import { run } from "../pipeline/Pipeline.ts"
+import type { PipelineOptions } from "../pipeline/Pipeline.ts"
+import type { PipelineStatus } from "../pipeline/PipelineStatus.ts"
+import type { StateStore } from "../warehouse/StateStore.ts"
+import { migrated } from "./commands/migrate.ts"
+import { coreSettings, processVariables, wholeNumber } from "./Environment.ts"
+import { ownPipeline, RunningWarehouse } from "./Installation.ts"
+
+export interface ProcessingOptions {
+  readonly dataDirectory: string
+  readonly until: PipelineOptions["until"]
+  readonly status: PipelineStatus
+  readonly flushRecordsMax?: number | undefined
+  readonly readRecordsMax?: number | undefined
+}
+
+/**
+ * Processes until drained, or for ever. When it is interrupted the pipeline flushes what it has read before this ends. Ends with
+ * an error as well when the warehouse cannot be kept running.
+ */
+export const process = Effect.fnUntraced(function*(options: ProcessingOptions) {
+  yield* ownPipeline(options.dataDirectory)
+  yield* migrated
+  const settings = yield* coreSettings
+  const visitorsInMemoryMax = yield* wholeNumber(processVariables.visitorsInMemoryMax)
+  const stop = yield* Deferred.make<void>()
+  const warehouse = yield* RunningWarehouse
+  // In a scope of its own, so that an interruption of the caller does not reach it before it was asked to stop.
+  const scope = yield* Scope.make()
+  const fiber = yield* run({
+    settings,
+    runId: randomUUID(),
+    status: options.status,
+    until: options.until,
+    stop,
+    readRecordsMax: options.readRecordsMax,
+    flushRecordsMax: options.flushRecordsMax,
+    visitorsInMemoryMax
+  }).pipe(
+    Effect.raceFirst(warehouse.failed),
+    Effect.forkIn(scope)
+  )
+  yield* Fiber.join(fiber).pipe(
+    Effect.onInterrupt(() => Effect.andThen(Deferred.succeed(stop, undefined), Fiber.await(fiber))),
+    Effect.ensuring(Scope.close(scope, Exit.void))
+  )
+}, Effect.scoped) satisfies (
+  options: ProcessingOptions
+) => Effect.Effect<void, unknown, EventLog | StateStore | SchemaRegistry | RunningWarehouse>

@@ -1,0 +1,48 @@
+/**
+ * Runs a command as a process: SIGINT or SIGTERM ends it in order, a second one at once. Exit codes: 0 done, 1 failed, 2 called
+ * in a way that makes no sense, 130 ended at once by a second signal.
+ */
+import { Cause, Effect, Exit, Fiber } from "effect"
+import { CliError } from "effect/cli"
+
+/** How long an orderly end may take, ms: what was read is flushed in it. */
+export const stopMsMax = 4_500
+
+export const runMain = <E>(program: Effect.Effect<void, E>): void => {
+  const fiber = Effect.runFork(program)
+  let stopping = false
+  const stop = (): void => {
+    if (stopping) process.exit(130)
+    stopping = true
+    setTimeout(() => {
+      process.stderr.write("guardian: not done in time; ended all the same. Nothing is lost: the next start goes on.\n")
+      process.exit(0)
+    }, stopMsMax).unref()
+    Effect.runFork(Fiber.interrupt(fiber))
+  }
+  process.on("SIGINT", stop)
+  process.on("SIGTERM", stop)
+  // A reader that went away (guardian tail | head) is no error.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1))
+  fiber.addObserver((exit) => {
+    const code = exitCode(exit)
+    if (process.stdout.writableLength > 0) process.stdout.once("drain", () => process.exit(code))
+    else process.exit(code)
+  })
+}
+
+const exitCode = (exit: Exit.Exit<void, unknown>): number => {
+  if (Exit.isSuccess(exit)) return 0
+  if (Cause.hasInterruptsOnly(exit.cause)) return 0
+  const error = Cause.squash(exit.cause)
+  if (CliError.isCliError(error)) {
+    if (error._tag !== "ShowHelp") process.stderr.write(`guardian: ${error.message}\n`)
+    return error._tag === "ShowHelp" && error.errors.length === 0 ? 0 : 2
+  }
+  process.stderr.write(`guardian: ${describe(error, exit.cause)}\n`)
+  return 1
+}
+
+/** Expected errors by their message; bugs with all there is. */
+const describe = (error: unknown, cause: Cause.Cause<unknown>): string =>
+  error instanceof Error && "_tag" in error && !Cause.hasDies(cause) ? error.message : Cause.pretty(cause)

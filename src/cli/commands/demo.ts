@@ -1,0 +1,76 @@
+import { Effect, Schedule } from "effect"
+import { Command, Flag } from "effect/cli"
+import { randomInt } from "node:crypto"
+import { PipelineStatus } from "../../pipeline/PipelineStatus.ts"
+import { Warehouse } from "../../warehouse/Warehouse.ts"
+import { dataDir, httpPort, print, tcpPort } from "../Flags.ts"
+import { RunningWarehouse } from "../Installation.ts"
+import { liveTraffic } from "../LiveTraffic.ts"
+import { process as processLog } from "../Processing.ts"
+import { servingLayer } from "./serve.ts"
+
+const rate = Flag.Finite("rate").pipe(Flag.withDescription("Simulated events per second"), Flag.withDefault(500))
+
+/** Everything embedded, with simulated traffic: what `npm start` runs. */
+export const demo = Command.make(
+  "demo",
+  { dataDir, rate, httpPort, tcpPort },
+  Effect.fn(function*({ dataDir, httpPort, rate, tcpPort }) {
+    const status = new PipelineStatus()
+    yield* print(
+      `Clickstream Guardian: starting log, ClickHouse, pipeline and ${rate} simulated events/s in ${dataDir} ...`
+    )
+    yield* Effect.gen(function*() {
+      yield* printHowToQuery(dataDir)
+      yield* Effect.raceAllFirst([
+        processLog({ dataDirectory: dataDir, until: "stopped", status }),
+        Effect.andThen(
+          liveTraffic({ eventsPerSecond: rate, seconds: undefined, seed: randomInt(2 ** 31) }),
+          Effect.never
+        ),
+        Effect.repeat(printCounts(status), Schedule.spaced("2 seconds"))
+      ])
+    }).pipe(Effect.provide(servingLayer(dataDir, { httpPort, tcpPort })))
+  })
+).pipe(Command.withDescription("Run everything on this machine with simulated traffic"))
+
+const printHowToQuery = Effect.fnUntraced(function*(dataDirectory: string) {
+  const warehouse = yield* RunningWarehouse
+  const { username } = warehouse.address("analyst")
+  const flag = dataDirectory === ".guardian" ? "" : ` --data-dir ${dataDirectory}`
+  yield* print(`
+ClickHouse answers at ${warehouse.url} (any ClickHouse client). From another terminal:
+
+  npx guardian sql "SELECT * FROM sessions ORDER BY started_at DESC LIMIT 5"${flag}
+  npx guardian sql "SELECT rule, visitor_id, window_start, clicks, score FROM anomalies ORDER BY score DESC LIMIT 5"${flag}
+  npx guardian lag${flag}
+
+  curl '${warehouse.url}/?database=guardian' --data-binary 'SELECT count() FROM sessions' \\
+    -u ${username}:$(node -p "JSON.parse(fs.readFileSync('${dataDirectory}/warehouse/credentials.json')).analyst")
+
+Stop with Ctrl-C; the next start goes on where this one ended.
+`)
+})
+
+const printCounts = (status: PipelineStatus) =>
+  Effect.gen(function*() {
+    const warehouse = yield* Warehouse
+    const answer = yield* Effect.option(warehouse.query(countsSql))
+    if (answer._tag === "None") return
+    const [row] = answer.value
+    const { counts } = status
+    yield* print(
+      `${new Date().toISOString().slice(11, 19)}  ${number(counts.received)} received: ${
+        number(counts.accepted)
+      } accepted, ` +
+        `${number(counts.duplicate)} duplicate, ${number(counts.late)} late | ${number(row?.["sessions"])} sessions, ` +
+        `${number(row?.["findings"])} findings${row?.["newest"] === "" ? "" : `, newest: ${String(row?.["newest"])}`}`
+    )
+  })
+
+const countsSql = `
+SELECT (SELECT count() FROM sessions) AS sessions, count() AS findings,
+  if(count() = 0, '', argMax(concat(rule, ' ', visitor_id, ' ', toString(clicks), ' clicks'), found_at_offset)) AS newest
+FROM anomalies`
+
+const number = (value: unknown): string => Number(value ?? 0).toLocaleString("en")

@@ -1,0 +1,48 @@
+import { Effect, Layer } from "effect"
+import { Command, Flag } from "effect/cli"
+import { PipelineStatus } from "../../pipeline/PipelineStatus.ts"
+import { dataDir, json, print, printJson } from "../Flags.ts"
+import { existingLogLayer, registryLayer, stateStoreLayer, warehouseLayer } from "../Installation.ts"
+import { process as processLog } from "../Processing.ts"
+
+const batchSize = Flag.Int("batch-size").pipe(
+  Flag.withDescription("Records read and flushed at a time; results do not depend on it"),
+  Flag.withDefault(0)
+)
+
+/** Processes what the log holds, and ends. */
+export const drain = Command.make(
+  "drain",
+  { dataDir, json, batchSize },
+  Effect.fn(function*({ batchSize, dataDir, json }) {
+    const status = new PipelineStatus()
+    yield* drained(dataDir, status, batchSize || undefined)
+    const { counts } = status
+    if (json) return yield* printJson({ flushed: status.flushedRecords, ...counts })
+    yield* print(
+      `${status.flushedRecords.toLocaleString("en")} records processed now; of ${
+        counts.received.toLocaleString("en")
+      } in the log ` +
+        `${counts.accepted} accepted, ${counts.duplicate} duplicate, ${counts.late} late, ${counts.rejected} rejected, ` +
+        `${counts.deadLettered} dead-lettered`
+    )
+  })
+).pipe(Command.withDescription("Process what the log holds, and exit"))
+
+/** Drains the log of a data directory. */
+export const drained = (dataDirectory: string, status: PipelineStatus, batchSize?: number) =>
+  processLog({
+    dataDirectory,
+    until: "drained",
+    status,
+    readRecordsMax: batchSize,
+    flushRecordsMax: batchSize
+  }).pipe(
+    Effect.provide(
+      stateStoreLayer.pipe(
+        Layer.provideMerge(warehouseLayer(dataDirectory)),
+        Layer.merge(existingLogLayer(dataDirectory)),
+        Layer.merge(registryLayer(dataDirectory))
+      )
+    )
+  )

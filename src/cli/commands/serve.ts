@@ -1,0 +1,54 @@
+import { Effect, Layer, Schedule } from "effect"
+import { Command } from "effect/cli"
+import { EventLog } from "../../log/EventLog.ts"
+import { PipelineStatus } from "../../pipeline/PipelineStatus.ts"
+import { dataDir, httpPort, partitions, print, tcpPort } from "../Flags.ts"
+import {
+  eventSchemaId,
+  logLayer,
+  registryLayer,
+  RunningWarehouse,
+  stateStoreLayer,
+  warehouseLayer
+} from "../Installation.ts"
+import type { WarehousePorts } from "../Installation.ts"
+import { process as processLog } from "../Processing.ts"
+
+/** Runs warehouse and pipeline until it is stopped. */
+export const serve = Command.make(
+  "serve",
+  { dataDir, httpPort, tcpPort, partitions },
+  Effect.fn(function*({ dataDir, httpPort, partitions, tcpPort }) {
+    const status = new PipelineStatus()
+    yield* Effect.gen(function*() {
+      yield* eventSchemaId
+      const warehouse = yield* RunningWarehouse
+      yield* print(`ClickHouse at ${warehouse.url}; processing ${dataDir}; stop with Ctrl-C`)
+      yield* Effect.raceFirst(
+        processLog({ dataDirectory: dataDir, until: "stopped", status }),
+        Effect.repeat(reportStatus(status), Schedule.spaced("10 seconds"))
+      )
+    }).pipe(Effect.provide(servingLayer(dataDir, { httpPort, tcpPort }, partitions)))
+    yield* print(`stopped; ${status.flushedRecords.toLocaleString("en")} records processed`)
+  })
+).pipe(Command.withDescription("Run the warehouse and process the log until stopped"))
+
+/** Everything that a serving process needs of its data directory; the log is created when it is missing. */
+export const servingLayer = (dataDirectory: string, ports: WarehousePorts, partitions?: number) =>
+  stateStoreLayer.pipe(
+    Layer.provideMerge(warehouseLayer(dataDirectory, ports)),
+    Layer.merge(logLayer(dataDirectory, partitions)),
+    Layer.merge(registryLayer(dataDirectory))
+  )
+
+const reportStatus = (status: PipelineStatus) =>
+  Effect.gen(function*() {
+    const log = yield* EventLog
+    const end = (yield* log.ranges).reduce((sum, range) => sum + range.end - range.start, 0)
+    const { counts } = status
+    yield* print(
+      `${status.state}${status.waitingFor === "" ? "" : ` for ${status.waitingFor}`}: ${counts.received} records of ` +
+        `${end} in the log, ${counts.accepted} accepted, ${counts.duplicate} duplicate, ${counts.late} late, ` +
+        `${counts.rejected} rejected, ${counts.deadLettered} dead-lettered`
+    )
+  })
