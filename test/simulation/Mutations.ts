@@ -147,8 +147,8 @@ export const mutations: ReadonlyArray<Mutation> = [
     mistake: "tombstone left out because the flush netted it away",
     edits: [[
       blocks,
-      "...changes.tombstones.map((tombstone: Tombstone)",
-      "...changes.tombstones.filter((t) => !changes.sessions.some((s) => s.merged && s.id === t.absorbedId && s.openedOffset >= (changes.eventOffsets[0] ?? 0))).map((tombstone: Tombstone)"
+      "for (const tombstone of changes.tombstones) {\n    visit(",
+      "for (const tombstone of changes.tombstones) {\n    if (changes.sessions.some((s) => s.merged && s.id === tombstone.absorbedId && s.openedOffset >= (changes.eventOffsets[0] ?? 0))) continue\n    visit("
     ]]
   },
   {
@@ -215,7 +215,7 @@ export const mutations: ReadonlyArray<Mutation> = [
     edits: [[
       blocks,
       "day <= openingDay; day++",
-      "day <= openingDay && day === Math.floor(row.startedAt / dayMs); day++"
+      "day <= openingDay && day === Math.floor(startedAt / dayMs); day++"
     ]]
   },
   {
