@@ -84,7 +84,7 @@ const refusal = async (stream: AsyncIterable<unknown>): Promise<StatementRefused
 }
 
 /**
- * An error in the midst of an answer comes after status 200: `__exception__`, the tag from the header, the message, its length and
+ * An error in the midst of an answer comes after status 200: a line `__exception__`, the tag from the header, the message, its length and
  * the tag, `__exception__`. So as much is held back as could be the beginning of that.
  */
 class LateErrorFilter {
@@ -95,7 +95,7 @@ class LateErrorFilter {
 
   constructor(tag: string) {
     this.#tag = tag
-    this.#marker = tag === "" ? Buffer.alloc(0) : Buffer.from(`__exception__\r\n${tag}\r\n`)
+    this.#marker = tag === "" ? Buffer.alloc(0) : Buffer.from(`\r\n__exception__\r\n${tag}\r\n`)
   }
 
   /** What is certainly data. */

@@ -48,8 +48,17 @@ const databaseLayer = (dataDirectory: string) =>
   Layer.unwrap(Effect.sync(() =>
     hasWarehouse(dataDirectory) ?
       clientLayer("reader").pipe(Layer.provide(existingWarehouseLayer(dataDirectory))) :
-      Layer.effect(Warehouse, Effect.die("a database that does not exist was asked"))
+      Layer.succeed(Warehouse, noDatabase)
   ))
+
+const neverAsked = Effect.die(new Error("a database that does not exist was asked"))
+const noDatabase = Warehouse.of({
+  database: "",
+  insert: () => neverAsked,
+  query: () => neverAsked,
+  queryBytes: () => neverAsked,
+  command: () => neverAsked
+})
 
 /** Scans that take longer than a blink are shown on a terminal. */
 const progressRecordsMin = 500_000

@@ -1,0 +1,40 @@
+/** Every setting with its value and where it came from. */
+import { Effect, Result } from "effect"
+import type { CoreSettings } from "../../domain/Settings.ts"
+import { coreSettings, coreVariables, processVariables, wholeNumber } from "../Environment.ts"
+import type { Check } from "./Check.ts"
+import { checksOf } from "./Check.ts"
+
+export interface Setting {
+  readonly name: string
+  readonly value: string
+  readonly source: "environment" | "default"
+  readonly meaning: string
+}
+
+export const settings = (): ReadonlyArray<Setting> =>
+  [...coreVariables, ...Object.values(processVariables)].map(({ fallback, meaning, name }) => {
+    const set = process.env[name] ?? ""
+    return set === "" ?
+      { name, value: fallback, source: "default", meaning } :
+      { name, value: set, source: "environment", meaning }
+  })
+
+const { fail, ok } = checksOf("settings")
+
+/** Also the core's settings, when they can be. */
+export const settingsChecks: Effect.Effect<{
+  readonly core: CoreSettings | undefined
+  readonly checks: ReadonlyArray<Check>
+}> = Effect.gen(function*() {
+  const core = yield* Effect.result(coreSettings)
+  const checks: Array<Check> = []
+  if (Result.isFailure(core)) checks.push(fail("core", core.failure.message))
+  for (const variable of Object.values(processVariables)) {
+    const value = yield* Effect.result(wholeNumber(variable))
+    if (Result.isFailure(value)) checks.push(fail(variable.name, value.failure.message))
+  }
+  const changed = settings().filter(({ source }) => source === "environment").length
+  if (checks.length === 0) checks.push(ok("values", `${changed} from the environment, the others by default`))
+  return { core: Result.isSuccess(core) ? core.success : undefined, checks }
+})
