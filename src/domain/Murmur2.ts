@@ -1,7 +1,4 @@
-/**
- * Murmur2 with Kafka's seed, of a string's UTF-8 bytes, as an unsigned 32-bit number. ClickHouse has the same function as
- * `kafkaMurmurHash`, so both sides can speak of a visitor in four bytes.
- */
+/** Murmur2 with Kafka's seed, of a string's UTF-8 bytes, as an unsigned 32-bit number. */
 export const murmur2 = (text: string): number => {
   let bytes = scratch
   let length: number
@@ -28,6 +25,12 @@ export const murmur2 = (text: string): number => {
   h = Math.imul(h ^ (h >>> 13), m)
   return (h ^ (h >>> 15)) >>> 0
 }
+
+/**
+ * The same without its highest bit, as Kafka's partitioner takes it. This is what ClickHouse calls `kafkaMurmurHash`, so both
+ * sides can speak of a visitor in four bytes.
+ */
+export const positiveMurmur2 = (text: string): number => murmur2(text) & 0x7fffffff
 
 const scratch = Buffer.alloc(1024)
 

@@ -3,8 +3,8 @@
  * adapters use it, so that a visitor has one partition wherever the log lives. Source of the function: Kafka's `Utils.murmur2`.
  */
 import type { Partition } from "../domain/Identifiers.ts"
-import { murmur2 } from "../domain/Murmur2.ts"
+import { positiveMurmur2 } from "../domain/Murmur2.ts"
 
 /** The partition of a key among `partitions`. */
 export const partitionOf = (key: string, partitions: number): Partition =>
-  ((murmur2(key) & 0x7fffffff) % partitions) as Partition
+  (positiveMurmur2(key) % partitions) as Partition

@@ -1,9 +1,9 @@
 /**
  * Visitors that the warehouse may know something of that still matters, but memory does not hold: after a start everyone, later
- * those who were evicted. They are read on first sight. A visitor is 32 bits of hash here; a collision costs a needless read and
+ * those who were evicted. They are read on first sight. A visitor is 31 bits of hash here; a collision costs a needless read and
  * loses nothing, since the entry then covers both.
  */
-import { murmur2 } from "../domain/Murmur2.ts"
+import { positiveMurmur2 } from "../domain/Murmur2.ts"
 
 export class ColdVisitors {
   /** Hash -> index into the columns. */
@@ -16,7 +16,7 @@ export class ColdVisitors {
   }
 
   /**
-   * @param hash `murmur2` of the visitor id
+   * @param hash `positiveMurmur2` of the visitor id
    * @param from events before it do not matter: start of the oldest session that may still grow, ms
    * @param endedAt end of the newest session, ms
    */
@@ -34,7 +34,7 @@ export class ColdVisitors {
 
   /** From where the events of a visitor must be read, or undefined when nothing in the warehouse can matter. */
   readFrom(visitorId: string, reachable: number): number | undefined {
-    const at = this.#index.get(murmur2(visitorId))
+    const at = this.#index.get(positiveMurmur2(visitorId))
     return at === undefined || this.#endedAt[at]! < reachable ? undefined : this.#from[at]!
   }
 

@@ -6,7 +6,7 @@ import type { ClickEvent } from "../domain/ClickEvent.ts"
 import { isClick } from "../domain/ClickEvent.ts"
 import type { EpochMillis, Offset, Partition, SessionId, VisitorId } from "../domain/Identifiers.ts"
 import { sessionId } from "../domain/Identifiers.ts"
-import { murmur2 } from "../domain/Murmur2.ts"
+import { positiveMurmur2 } from "../domain/Murmur2.ts"
 import type { DecodeFailure, OutcomeCounts } from "../domain/Outcome.ts"
 import { noOutcomes, Outcome } from "../domain/Outcome.ts"
 import type { CoreSettings } from "../domain/Settings.ts"
@@ -231,7 +231,7 @@ export class PartitionCore {
       if (visitor.changedBelow > durable) continue
       visitor.forget(this.reachableFrom)
       const from = visitor.startedAt
-      if (from !== undefined) this.cold.add(murmur2(visitor.id), from, visitor.endedAt)
+      if (from !== undefined) this.cold.add(positiveMurmur2(visitor.id), from, visitor.endedAt)
       this.#visitors.delete(visitor.id)
       if (this.#visitors.size <= visitorsMax) return
     }
@@ -274,11 +274,7 @@ export class PartitionCore {
       }
     }
     this.#touch(session)
-    const changes = this.#changes
-    changes.events.push(event)
-    changes.eventOffsets.push(offset)
-    changes.eventAppendedAt.push(appendedAt)
-    changes.eventSessionIds.push(session.id)
+    this.#changes.events.add(event, item, offset, appendedAt, session.id)
     if (isClick(event.eventType)) {
       this.#countClick(visitor, eventTs, item, offset, appendedAt, session.id, this.#touchFinding)
     }

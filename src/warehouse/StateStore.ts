@@ -25,7 +25,7 @@ export interface Checkpoint {
 /** A visitor whose session may still grow, by hash of its id. */
 export interface OpenVisitor {
   readonly partition: Partition
-  /** `murmur2` of the visitor id. */
+  /** `positiveMurmur2` of the visitor id. */
   readonly hash: number
   /** Least start among the rows of its sessions, any version, tombstones too. */
   readonly startedAt: number

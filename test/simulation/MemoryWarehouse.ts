@@ -5,7 +5,7 @@
  */
 import { isClick } from "../../src/domain/ClickEvent.ts"
 import type { EpochMillis, Offset, Partition, SessionId } from "../../src/domain/Identifiers.ts"
-import { murmur2 } from "../../src/domain/Murmur2.ts"
+import { positiveMurmur2 } from "../../src/domain/Murmur2.ts"
 import type { RecentEvent, VisitorHistory } from "../../src/sessionizer/PartitionCore.ts"
 import type { SessionParts } from "../../src/sessionizer/Session.ts"
 import { noWatermark } from "../../src/warehouse/FlushBlocks.ts"
@@ -96,7 +96,7 @@ export class MemoryWarehouse {
     for (const row of this.rows("sessions_raw")) {
       const bound = bounds.find(({ partition }) => partition === row["partition"])
       if (bound === undefined || row["ended_at"] < bound.reachableFrom) continue
-      const hash = murmur2(row["visitor_id"])
+      const hash = positiveMurmur2(row["visitor_id"])
       const key = `${row["partition"]}|${hash}`
       const known = open.get(key)
       open.set(key, {
