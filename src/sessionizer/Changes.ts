@@ -33,13 +33,58 @@ export interface KeptRecord {
   readonly watermark: number
 }
 
-export class Changes {
-  /** Accepted events, four columns of one length. */
-  readonly events: Array<ClickEvent> = []
-  readonly eventOffsets: Array<Offset> = []
-  readonly eventAppendedAt: Array<EpochMillis> = []
+/**
+ * Accepted events, by columns of one length: the fields are taken while the event is at hand, and the event itself can go. Fetching
+ * 100,000 events from memory again for the flush cost more than stepping them.
+ */
+export class AcceptedEvents {
+  readonly eventId: Array<string> = []
+  readonly visitorId: Array<string> = []
+  readonly eventTs: Array<number> = []
+  readonly eventType: Array<string> = []
+  readonly itemId: Array<string> = []
+  readonly category: Array<string> = []
+  readonly price: Array<number> = []
+  readonly currency: Array<string> = []
+  readonly quantity: Array<number> = []
+  readonly url: Array<string> = []
+  readonly referrer: Array<string> = []
+  readonly userAgent: Array<string> = []
+  readonly properties: Array<Readonly<Record<string, string>>> = []
+  readonly truncated: Array<boolean> = []
+  readonly appendedAt: Array<number> = []
+  readonly offset: Array<number> = []
   /** The session each event had right after its own step. */
-  readonly eventSessionIds: Array<SessionId> = []
+  readonly sessionId: Array<string> = []
+
+  get length(): number {
+    return this.eventId.length
+  }
+
+  /** @param item the session's own copy of the item id */
+  add(event: ClickEvent, item: string, offset: Offset, appendedAt: EpochMillis, sessionId: SessionId): void {
+    this.eventId.push(event.eventId)
+    this.visitorId.push(event.visitorId)
+    this.eventTs.push(event.eventTs)
+    this.eventType.push(event.eventType)
+    this.itemId.push(item)
+    this.category.push(event.category)
+    this.price.push(event.price)
+    this.currency.push(event.currency)
+    this.quantity.push(event.quantity)
+    this.url.push(event.url)
+    this.referrer.push(event.referrer)
+    this.userAgent.push(event.userAgent)
+    this.properties.push(event.properties)
+    this.truncated.push(event.truncated)
+    this.appendedAt.push(appendedAt)
+    this.offset.push(offset)
+    this.sessionId.push(sessionId)
+  }
+}
+
+export class Changes {
+  readonly events = new AcceptedEvents()
   readonly sessions: Array<Session> = []
   readonly tombstones: Array<Tombstone> = []
   readonly findings: Array<Finding> = []

@@ -5,7 +5,7 @@
 import type { EpochMillis, Partition, SessionId } from "../domain/Identifiers.ts"
 import type { CoreSettings } from "../domain/Settings.ts"
 import { coreVersion } from "../domain/Settings.ts"
-import type { Changes, KeptRecord, Tombstone } from "../sessionizer/Changes.ts"
+import type { AcceptedEvents, Changes, KeptRecord, Tombstone } from "../sessionizer/Changes.ts"
 import type { Finding } from "../sessionizer/Finding.ts"
 import type { CorePosition } from "../sessionizer/PartitionCore.ts"
 import type { Session } from "../sessionizer/Session.ts"
@@ -50,71 +50,38 @@ export const flushSteps = (
     [checkpointsBlock(flushes, identity)]
   ].map((step) => step.filter((block) => block.rows > 0)).filter((step) => step.length > 0)
 
-/** An array per column, filled in one pass: each event is fetched from memory once, not once per column. */
 const eventsBlock = (flushes: ReadonlyArray<PartitionFlush>): TableBlock => {
-  const rows = flushes.reduce((sum, { changes }) => sum + changes.events.length, 0)
-  const eventId = Array.from<string>({ length: rows })
-  const visitorId = Array.from<string>({ length: rows })
-  const eventTs = new Float64Array(rows)
-  const eventType = Array.from<string>({ length: rows })
-  const itemId = Array.from<string>({ length: rows })
-  const category = Array.from<string>({ length: rows })
-  const price = new Float64Array(rows)
-  const currency = Array.from<string>({ length: rows })
-  const quantity = new Float64Array(rows)
-  const url = Array.from<string>({ length: rows })
-  const referrer = Array.from<string>({ length: rows })
-  const userAgent = Array.from<string>({ length: rows })
-  const properties = Array.from<Readonly<Record<string, string>>>({ length: rows })
-  const truncated = Array.from<boolean>({ length: rows })
-  const partitions = new Float64Array(rows)
-  let at = 0
-  for (const { changes, partition } of flushes) {
-    for (const event of changes.events) {
-      eventId[at] = event.eventId
-      visitorId[at] = event.visitorId
-      eventTs[at] = event.eventTs
-      eventType[at] = event.eventType
-      itemId[at] = event.itemId
-      category[at] = event.category
-      price[at] = event.price
-      currency[at] = event.currency
-      quantity[at] = event.quantity
-      url[at] = event.url
-      referrer[at] = event.referrer
-      userAgent[at] = event.userAgent
-      properties[at] = event.properties
-      truncated[at] = event.truncated
-      partitions[at] = partition
-      at++
-    }
-  }
+  const of = <A>(read: (events: AcceptedEvents) => ReadonlyArray<A>): ReadonlyArray<A> =>
+    flushes.length === 1 ? read(flushes[0]!.changes.events) : flushes.flatMap(({ changes }) => read(changes.events))
+  const eventId = of((events) => events.eventId)
   return {
     table: "events_raw",
-    rows,
+    rows: eventId.length,
     columns: [
       { name: "event_id", type: "String", values: eventId },
-      { name: "visitor_id", type: "String", values: visitorId },
-      { name: "event_ts", type: "DateTime64(3, 'UTC')", values: eventTs },
-      { name: "event_type", type: "LowCardinality(String)", values: eventType },
-      { name: "item_id", type: "String", values: itemId },
-      { name: "category", type: "LowCardinality(String)", values: category },
-      { name: "price", type: "Decimal(18, 4)", values: price },
-      { name: "currency", type: "LowCardinality(String)", values: currency },
-      { name: "quantity", type: "UInt32", values: quantity },
-      { name: "url", type: "String", values: url },
-      { name: "referrer", type: "String", values: referrer },
-      { name: "user_agent", type: "String", values: userAgent },
-      { name: "properties", type: "Map(String, String)", values: properties },
-      { name: "truncated", type: "Bool", values: truncated },
+      { name: "visitor_id", type: "String", values: of((events) => events.visitorId) },
+      { name: "event_ts", type: "DateTime64(3, 'UTC')", values: of((events) => events.eventTs) },
+      { name: "event_type", type: "LowCardinality(String)", values: of((events) => events.eventType) },
+      { name: "item_id", type: "String", values: of((events) => events.itemId) },
+      { name: "category", type: "LowCardinality(String)", values: of((events) => events.category) },
+      { name: "price", type: "Decimal(18, 4)", values: of((events) => events.price) },
+      { name: "currency", type: "LowCardinality(String)", values: of((events) => events.currency) },
+      { name: "quantity", type: "UInt32", values: of((events) => events.quantity) },
+      { name: "url", type: "String", values: of((events) => events.url) },
+      { name: "referrer", type: "String", values: of((events) => events.referrer) },
+      { name: "user_agent", type: "String", values: of((events) => events.userAgent) },
+      { name: "properties", type: "Map(String, String)", values: of((events) => events.properties) },
+      { name: "truncated", type: "Bool", values: of((events) => events.truncated) },
+      { name: "appended_at", type: "DateTime64(3, 'UTC')", values: of((events) => events.appendedAt) },
       {
-        name: "appended_at",
-        type: "DateTime64(3, 'UTC')",
-        values: flushes.flatMap(({ changes }) => changes.eventAppendedAt)
+        name: "partition",
+        type: "UInt16",
+        values: flushes.flatMap(({ changes, partition }) =>
+          Array.from<number>({ length: changes.events.length }).fill(partition)
+        )
       },
-      { name: "partition", type: "UInt16", values: partitions },
-      { name: "offset", type: "UInt64", values: flushes.flatMap(({ changes }) => changes.eventOffsets) },
-      { name: "session_id", type: "String", values: flushes.flatMap(({ changes }) => changes.eventSessionIds) }
+      { name: "offset", type: "UInt64", values: of((events) => events.offset) },
+      { name: "session_id", type: "String", values: of((events) => events.sessionId) }
     ]
   }
 }
@@ -319,15 +286,28 @@ const touchedDaysBlock = (flushes: ReadonlyArray<PartitionFlush>): TableBlock =>
   const versions: Array<number> = []
   for (const flush of flushes) {
     const touched = new Map<number, number>()
-    const touch = (day: number, version: number): void => {
-      if (version > (touched.get(day) ?? 0)) touched.set(day, version)
+    // Rows come in runs of one day: its version is put down when the run ends.
+    let runDay = Number.NaN
+    let runVersion = 0
+    const endRun = (): void => {
+      if (runVersion > (touched.get(runDay) ?? 0)) touched.set(runDay, runVersion)
     }
-    const { eventOffsets, events } = flush.changes
-    for (let i = 0; i < events.length; i++) touch(Math.floor(events[i]!.eventTs / dayMs), eventOffsets[i]! + 1)
+    const touch = (day: number, version: number): void => {
+      if (day === runDay) {
+        if (version > runVersion) runVersion = version
+      } else {
+        endRun()
+        runDay = day
+        runVersion = version
+      }
+    }
+    const { eventTs, offset } = flush.changes.events
+    for (let i = 0; i < offset.length; i++) touch(Math.floor(eventTs[i]! / dayMs), offset[i]! + 1)
     eachSessionRow(flush, (id, startedAt, _endedAt, version) => {
       const openingDay = Math.floor(openedAt(id) / dayMs)
       for (let day = Math.floor(startedAt / dayMs); day <= openingDay; day++) touch(day, version)
     })
+    endRun()
     for (const [day, version] of touched) {
       days.push(day)
       partitions.push(flush.partition)

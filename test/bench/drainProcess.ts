@@ -64,7 +64,11 @@ const printProfile = (
   taken: Profiler.Profile,
   events: number
 ): void => {
-  const nodes = new Map(taken.nodes.map((node) => [node.id, `${node.callFrame.functionName} ${node.callFrame.url}`]))
+  const nodes = new Map(
+    taken.nodes.map((
+      node
+    ) => [node.id, `${node.callFrame.functionName} ${node.callFrame.url}:${node.callFrame.lineNumber + 1}`])
+  )
   const byStage = new Map<string, number>()
   const byFunction = new Map<string, number>()
   for (const [i, sample] of (taken.samples ?? []).entries()) {
@@ -76,7 +80,7 @@ const printProfile = (
   const sorted = (times: ReadonlyMap<string, number>) => [...times].sort(([, a], [, b]) => b - a)
   console.log("main thread    us per event, by the function on top of the stack")
   for (const [stage, micros] of sorted(byStage)) console.log(`  ${stage.padEnd(12)} ${(micros / events).toFixed(2)}`)
-  for (const [frame, micros] of sorted(byFunction).slice(0, 15)) {
+  for (const [frame, micros] of sorted(byFunction).slice(0, 30)) {
     console.log(`    ${(micros / events).toFixed(2)}  ${frame.replace(/file:.*\/(src|node_modules)\//, "$1/")}`)
   }
 }
