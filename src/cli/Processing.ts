@@ -17,6 +17,7 @@ export interface ProcessingOptions {
   readonly status: PipelineStatus
   readonly flushRecordsMax?: number | undefined
   readonly readRecordsMax?: number | undefined
+  readonly recordsInMemoryMax?: number | undefined
 }
 
 /**
@@ -40,6 +41,7 @@ export const process = Effect.fnUntraced(function*(options: ProcessingOptions) {
     stop,
     readRecordsMax: options.readRecordsMax,
     flushRecordsMax: options.flushRecordsMax,
+    recordsInMemoryMax: options.recordsInMemoryMax,
     visitorsInMemoryMax
   }).pipe(
     Effect.raceFirst(warehouse.failed),
