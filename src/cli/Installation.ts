@@ -4,7 +4,6 @@
  */
 import { Context, Effect, Layer, Option, Schema } from "effect"
 import type { Scope } from "effect"
-import { existsSync } from "node:fs"
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises"
 import { join, resolve } from "node:path"
 import { DatabaseSync } from "node:sqlite"
@@ -124,7 +123,7 @@ export const logLayer = (dataDirectory: string, partitions?: number) =>
 export const existingLogLayer = (dataDirectory: string) =>
   Layer.unwrap(
     Effect.suspend(() =>
-      existsSync(paths(dataDirectory).log) ? Effect.succeed(logLayer(dataDirectory)) : Effect.fail(
+      SqliteEventLog.exists(paths(dataDirectory).log) ? Effect.succeed(logLayer(dataDirectory)) : Effect.fail(
         new InstallationError({
           message: `There is no log in ${paths(dataDirectory).root}. Make one with guardian import or guardian demo, ` +
             "or name another --data-dir."

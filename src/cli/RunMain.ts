@@ -40,8 +40,11 @@ const exitCode = (exit: Exit.Exit<void, unknown>): number => {
     return error._tag === "ShowHelp" && error.errors.length === 0 ? 0 : 2
   }
   process.stderr.write(`guardian: ${describe(error, exit.cause)}\n`)
-  return 1
+  return isUsage(error) ? 2 : 1
 }
+
+/** A --map that does not fit the file is wrong usage like any other flag. */
+const isUsage = (error: unknown): boolean => error instanceof Error && "_tag" in error && error._tag === "MappingError"
 
 /** Expected errors by their message; bugs with all there is. */
 const describe = (error: unknown, cause: Cause.Cause<unknown>): string =>

@@ -66,6 +66,7 @@ export const run = Effect.fnUntraced(
     const waitOut = waitingOut(options.status)
     const processor = yield* waitOut(recover(options.settings, options.runId))
     const loop = yield* makeLoop(processor, options)
+    report(processor, options.status)
     options.status.state = "running"
     yield* loop
     options.status.state = "stopped"

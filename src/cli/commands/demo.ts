@@ -7,7 +7,7 @@ import { dataDir, httpPort, print, tcpPort } from "../Flags.ts"
 import { RunningWarehouse } from "../Installation.ts"
 import { liveTraffic } from "../LiveTraffic.ts"
 import { process as processLog } from "../Processing.ts"
-import { servingLayer } from "./serve.ts"
+import { printStopped, servingLayer } from "./serve.ts"
 
 const rate = Flag.Finite("rate").pipe(Flag.withDescription("Simulated events per second"), Flag.withDefault(500))
 
@@ -30,7 +30,10 @@ export const demo = Command.make(
         ),
         Effect.repeat(printCounts(status), Schedule.spaced("2 seconds"))
       ])
-    }).pipe(Effect.provide(servingLayer(dataDir, { httpPort, tcpPort })))
+    }).pipe(
+      Effect.provide(servingLayer(dataDir, { httpPort, tcpPort })),
+      Effect.onInterrupt(() => printStopped(status))
+    )
   })
 ).pipe(Command.withDescription("Run everything on this machine with simulated traffic"))
 

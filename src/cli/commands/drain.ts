@@ -2,7 +2,8 @@ import { Effect, Layer } from "effect"
 import { Command, Flag } from "effect/cli"
 import { PipelineStatus } from "../../pipeline/PipelineStatus.ts"
 import { dataDir, json, print, printJson } from "../Flags.ts"
-import { existingLogLayer, registryLayer, stateStoreLayer, warehouseLayer } from "../Installation.ts"
+import { stateStoreLayer, warehouseLayer } from "../Installation.ts"
+import { logReadingLayer } from "../LogReading.ts"
 import { process as processLog } from "../Processing.ts"
 
 const batchSize = Flag.Int("batch-size").pipe(
@@ -41,8 +42,8 @@ export const drained = (dataDirectory: string, status: PipelineStatus, batchSize
     Effect.provide(
       stateStoreLayer.pipe(
         Layer.provideMerge(warehouseLayer(dataDirectory)),
-        Layer.merge(existingLogLayer(dataDirectory)),
-        Layer.merge(registryLayer(dataDirectory))
+        // First of all: without a log nothing else is made.
+        Layer.provideMerge(logReadingLayer(dataDirectory))
       )
     )
   )

@@ -28,10 +28,16 @@ export const serve = Command.make(
         processLog({ dataDirectory: dataDir, until: "stopped", status }),
         Effect.repeat(reportStatus(status), Schedule.spaced("10 seconds"))
       )
-    }).pipe(Effect.provide(servingLayer(dataDir, { httpPort, tcpPort }, partitions)))
-    yield* print(`stopped; ${status.flushedRecords.toLocaleString("en")} records processed`)
+    }).pipe(
+      Effect.provide(servingLayer(dataDir, { httpPort, tcpPort }, partitions)),
+      Effect.onInterrupt(() => printStopped(status))
+    )
   })
 ).pipe(Command.withDescription("Run the warehouse and process the log until stopped"))
+
+/** The last word of a command that runs until it is stopped. */
+export const printStopped = (status: PipelineStatus) =>
+  print(`stopped; ${status.flushedRecords.toLocaleString("en")} records processed, all of them in the warehouse`)
 
 /** Everything that a serving process needs of its data directory; the log is created when it is missing. */
 export const servingLayer = (dataDirectory: string, ports: WarehousePorts, partitions?: number) =>

@@ -22,7 +22,7 @@ export const pageBytes = 16_384
 /** Marks the file as a log of ours: "GLog". */
 const applicationId = 0x474c_6f67
 const formatVersion = 1
-const fileName = "events.sqlite"
+export const fileName = "events.sqlite"
 
 export interface OpenDatabase extends Opened {
   readonly sqlite: DatabaseSync

@@ -4,9 +4,12 @@
  */
 import { Effect, Layer, Stream } from "effect"
 import type { Scope } from "effect"
+import { existsSync } from "node:fs"
+import { join } from "node:path"
 import type { EpochMillis, Offset, Partition } from "../../domain/Identifiers.ts"
 import { EventLog, LogError, OffsetOutOfRange } from "../EventLog.ts"
 import type { LogBatch, NewRecord, PartitionRange, Receipt } from "../EventLog.ts"
+import { fileName } from "./Database.ts"
 import { valueBytesMax } from "./Frame.ts"
 import { GroupCommit } from "./GroupCommit.ts"
 import type {
@@ -43,6 +46,9 @@ export interface SqliteEventLogOptions {
  */
 export const layer = (options: SqliteEventLogOptions): Layer.Layer<EventLog, LogError> =>
   Layer.effect(EventLog, make(options))
+
+/** Whether a log was created in this directory. */
+export const exists = (directory: string): boolean => existsSync(join(directory, fileName))
 
 /** The same as a scoped value. */
 export const make = Effect.fnUntraced(
