@@ -188,11 +188,8 @@ const nextKill = Effect.fnUntraced(
       yield* child.next((line) => line.kind === "started" ? true : undefined)
       return yield* Effect.sleep(random.below(1_000))
     }
-    const share = random.between(0.2, 1.6)
-    const begun = yield* child.next(
-      (line) => line.kind === "progress" && line.state === "running" ? line : undefined,
-      from
-    )
+    const share = random.between(0.2, 1.8)
+    const begun = yield* child.next((line) => line.kind === "progress" && line.flushes > 0 ? line : undefined, from)
     if (begun === undefined) return
     const target = begun.received + Math.floor((events - begun.received) * share / (left + 1))
     yield* child.next((line) => line.kind === "progress" && line.received >= target ? line : undefined, from)

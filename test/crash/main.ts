@@ -1,5 +1,5 @@
 /**
- * npm run test:crash -- [--events 500000] [--kills 20] [--seed N] [--flush-records 2000]
+ * npm run test:crash -- [--events 500000] [--kills 20] [--seed N] [--flush-records 5000]
  *
  * Kills the pipeline, then the warehouse's engine, at random moments of a drain, and compares everything that the databases say
  * with an undisturbed drain of the same log. Exit code 1 on any difference, with the first rows that differ.
@@ -19,7 +19,7 @@ const { values } = parseArgs({
     events: { type: "string", default: "500000" },
     kills: { type: "string", default: "20" },
     seed: { type: "string", default: String(randomInt(2 ** 31)) },
-    "flush-records": { type: "string", default: "2000" }
+    "flush-records": { type: "string", default: "5000" }
   }
 })
 const options = {

@@ -54,7 +54,8 @@ export interface PipelineProcess {
   readonly enginePid: () => number | undefined
 }
 
-const lineWithinMs = 60_000
+/** A process that says nothing for so long is stuck. */
+const silenceMsMax = 60_000
 
 /** Starts the process; killed with the scope, with its engine, if it still runs. */
 export const pipelineProcess = Effect.fnUntraced(function*(
@@ -105,27 +106,30 @@ export const pipelineProcess = Effect.fnUntraced(function*(
   const next = <A>(pick: (line: Line) => A | undefined, from = 0): Effect.Effect<A | undefined> =>
     Effect.callback<A | undefined>((resume) => {
       let at = from
-      const done = (picked: A | undefined): void => {
+      const done = (outcome: Effect.Effect<A | undefined>): void => {
+        clearTimeout(silence)
         listeners.delete(look)
-        resume(Effect.succeed(picked))
+        resume(outcome)
       }
+      const silence = setTimeout(() =>
+        done(Effect.die(
+          new Error(`silent for ${silenceMsMax} ms; last said: ${JSON.stringify(lines.at(-1))}\n${stderr}`)
+        )), silenceMsMax)
       const look = (): void => {
+        silence.refresh()
         for (; at < lines.length; at++) {
           const picked = pick(lines[at]!)
-          if (picked !== undefined) return done(picked)
+          if (picked !== undefined) return done(Effect.succeed(picked))
         }
-        if (isOver) done(undefined)
+        if (isOver) done(Effect.undefined)
       }
       listeners.add(look)
       look()
-      return Effect.sync(() => listeners.delete(look))
-    }).pipe(
-      Effect.timeoutOrElse({
-        duration: lineWithinMs,
-        orElse: () =>
-          Effect.die(new Error(`not within ${lineWithinMs} ms; last said: ${JSON.stringify(lines.at(-1))}\n${stderr}`))
+      return Effect.sync(() => {
+        clearTimeout(silence)
+        listeners.delete(look)
       })
-    )
+    })
   return {
     pid: child.pid!,
     lines,
