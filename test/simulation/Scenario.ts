@@ -29,6 +29,7 @@ export interface Scenario {
 export const unitMs = 3_600_000
 const epoch = Date.UTC(2024, 0, 1)
 const partitions = 2
+const gapUnits = 30
 
 /** One line of a history as fast-check draws it. */
 interface Draft {
@@ -37,6 +38,8 @@ interface Draft {
   readonly advance: number
   /** Units that the event lies behind the clock. */
   readonly behind: number
+  /** Instead: exactly so many units from one of the visitor's latest events. Equal times and exact gaps hide from chance. */
+  readonly anchor: { readonly back: number; readonly units: number } | undefined
   readonly kind: number
   readonly id: number
   readonly item: number
@@ -52,16 +55,28 @@ const draft: fc.Arbitrary<Draft> = fc.record({
   behind: fc.oneof(
     { weight: 4, arbitrary: fc.constant(0) },
     { weight: 3, arbitrary: fc.nat(11) },
-    { weight: 4, arbitrary: fc.nat(50) }
+    { weight: 3, arbitrary: fc.nat(50) },
+    { weight: 1, arbitrary: fc.nat(105) }
+  ),
+  anchor: fc.oneof(
+    { weight: 2, arbitrary: fc.constant(undefined) },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        back: fc.nat(7),
+        units: fc.constantFrom(0, 0, gapUnits, -gapUnits, gapUnits + 1, -gapUnits - 1)
+      })
+    }
   ),
   kind: fc.nat(31),
   id: fc.oneof({ weight: 3, arbitrary: fc.constant(99) }, { weight: 1, arbitrary: fc.nat(3) }),
-  item: fc.nat(5)
+  item: fc.oneof(fc.nat(1), fc.nat(5))
 })
 
-const settings: fc.Arbitrary<CoreSettings> = fc.constantFrom(10, 30, 45).map((lateness) => ({
+/** @param lateness units */
+export const smallSettings = (lateness: number): CoreSettings => ({
   ...defaultCoreSettings,
-  gapMs: 30 * unitMs,
+  gapMs: gapUnits * unitMs,
   latenessMs: lateness * unitMs,
   futureMaxMs: 60 * unitMs,
   highFrequencyClicks: 2,
@@ -70,7 +85,8 @@ const settings: fc.Arbitrary<CoreSettings> = fc.constantFrom(10, 30, 45).map((la
   botLikeWindowMs: 20 * unitMs,
   botLikeSlideMs: 10 * unitMs,
   botLikeDiversity: 0.5
-}))
+})
+const settings = fc.constantFrom(10, gapUnits, 45, 100).map(smallSettings)
 
 export const scenario: fc.Arbitrary<Scenario> = fc.record({
   settings,
@@ -82,38 +98,79 @@ const currencies = ["", "USD", "EUR", "CHF"]
 
 const write = (drafts: ReadonlyArray<Draft>): ReadonlyArray<ReadonlyArray<LogRecord>> => {
   const log: Array<Array<LogRecord>> = Array.from({ length: partitions }, () => [])
+  /** Units at which each visitor's events lie. */
+  const placesOf = new Map<number, Array<number>>()
   let clock = 0
-  for (const [i, { advance, behind, id, item, kind, visitor }] of drafts.entries()) {
-    clock += advance
+  for (const [i, { advance, anchor, behind, id, item, kind, visitor }] of drafts.entries()) {
+    const places = placesOf.get(visitor) ?? []
+    placesOf.set(visitor, places)
+    const isAnchored = anchor !== undefined && places.length > 0
+    if (!isAnchored) clock += advance
+    const place = isAnchored ? places.at(-1 - anchor.back % places.length)! + anchor.units : clock - behind
+    places.push(place)
+    clock = Math.max(clock, place)
     const records = log[visitor % partitions]!
-    const offset = records.length as Offset
-    const appendedAt = epoch + (clock + 60) * unitMs as EpochMillis
-    const eventTs = kind === 31 ? epoch + (clock + 500) * unitMs : epoch + (clock - behind + 50) * unitMs
-    const event: ClickEvent = {
-      eventId: (id === 99 ? `e${i}` : `again${id}`) as EventId,
-      visitorId: `v${visitor}` as VisitorId,
-      eventTs: eventTs as EpochMillis,
-      eventType: kind < 18 ?
-        "click" :
-        kind < 22 ?
-        "view" :
-        kind < 25 ?
-        "add_to_cart" :
-        kind < 29 ?
-        "purchase" :
-        "search",
-      itemId: item === 0 ? "" : `i${item}`,
-      category: "",
-      price: (kind * 12_345) as Price,
-      currency: currencies[item % 4]!,
-      quantity: 1 + item,
-      url: `/u${i}`,
-      referrer: `/r${i}`,
-      userAgent: `a${i}`,
-      properties: {},
-      truncated: false
-    }
-    records.push({ offset, appendedAt, event: kind === 30 ? undefined : event })
+    records.push(
+      makeRecord({
+        number: i,
+        offset: records.length,
+        appendedUnit: clock + 10,
+        unit: kind === 31 ? clock + 450 : place,
+        visitor,
+        id: id === 99 ? `e${i}` : `again${id}`,
+        kind,
+        item
+      })
+    )
   }
   return log
 }
+
+export interface RecordFields {
+  /** Of the record in the scenario: texts that come from it tell records apart. */
+  readonly number: number
+  readonly offset: number
+  readonly appendedUnit: number
+  readonly unit: number
+  readonly visitor: number
+  readonly id: string
+  /** 0-17 click, 18-21 view, 22-24 cart, 25-28 purchase, 29 search, 30 undecodable, 31 search. */
+  readonly kind: number
+  /** 0: none. */
+  readonly item: number
+}
+
+export const makeRecord = (fields: RecordFields): LogRecord => {
+  const { appendedUnit, id, item, kind, number, offset, unit, visitor } = fields
+  const event: ClickEvent = {
+    eventId: id as EventId,
+    visitorId: `v${visitor}` as VisitorId,
+    eventTs: timeOf(unit),
+    eventType: kind < 18 ?
+      "click" :
+      kind < 22 ?
+      "view" :
+      kind < 25 ?
+      "add_to_cart" :
+      kind < 29 ?
+      "purchase" :
+      "search",
+    itemId: item === 0 ? "" : `i${item}`,
+    category: "",
+    price: (kind * 12_345) as Price,
+    currency: currencies[item % 4]!,
+    quantity: 1 + item,
+    url: `/u${number}`,
+    referrer: `/r${number}`,
+    userAgent: `a${number}`,
+    properties: {},
+    truncated: false
+  }
+  return {
+    offset: offset as Offset,
+    appendedAt: timeOf(appendedUnit),
+    event: kind === 30 ? undefined : event
+  }
+}
+
+const timeOf = (unit: number): EpochMillis => epoch + (unit + 50) * unitMs as EpochMillis

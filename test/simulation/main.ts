@@ -1,12 +1,13 @@
 /**
  * npm run simulation -- [--runs N] [--seed S] [--path P]
  *
- * Runs scenarios until one breaks a promise; prints the shrunk scenario and the command that replays it.
- * With --count-until-failure it prints only the number of runs that the first failure took, or "none".
+ * Runs the named scenarios, then random ones until one breaks a promise; prints the shrunk scenario and the command that replays
+ * it. With --count-until-failure it prints only the number of random runs that the first failure took, or "none"; with
+ * --named NAME only "caught" when that scenario breaks a promise, or "none".
  */
-import * as fc from "fast-check"
 import { parseArgs } from "node:util"
-import { scenario } from "./Scenario.ts"
+import { namedScenarios } from "./NamedScenarios.ts"
+import { checkScenarios, failureReport } from "./Property.ts"
 import { simulate } from "./Simulation.ts"
 
 const { values } = parseArgs({
@@ -14,33 +15,32 @@ const { values } = parseArgs({
     runs: { type: "string", default: "5000" },
     seed: { type: "string", default: "1" },
     path: { type: "string" },
+    named: { type: "string" },
     "count-until-failure": { type: "boolean", default: false }
   }
 })
-
+const runs = Number(values.runs)
 const seed = Number(values.seed)
-const counting = values["count-until-failure"]
-const started = performance.now()
-const result = fc.check(
-  fc.property(scenario, (each) => {
-    const violations = simulate(each)
-    if (violations.length > 0) throw new Error(violations.slice(0, 5).join("\n"))
-  }),
-  {
-    numRuns: Number(values.runs),
-    seed,
-    endOnFailure: counting,
-    ...(values.path !== undefined && { path: values.path })
-  }
-)
-const seconds = ((performance.now() - started) / 1000).toFixed(1)
 
-if (counting) console.log(result.failed ? String(result.numRuns) : "none")
-else if (result.failed) {
-  console.log(fc.stringify(result.counterexample?.[0]))
-  console.log(String(result.errorInstance))
-  console.log(
-    `failed after ${result.numRuns} runs; replay: npm run simulation -- --seed ${seed} --path ${result.counterexamplePath}`
-  )
-  process.exitCode = 1
-} else console.log(`${result.numRuns} runs with seed ${seed} in ${seconds} s: every promise held`)
+if (values.named !== undefined) {
+  const scenario = namedScenarios.find(({ name }) => name === values.named)
+  if (scenario === undefined) throw new Error(`no scenario is named ${values.named}`)
+  console.log(simulate(scenario.scenario).length > 0 ? "caught" : "none")
+} else if (values["count-until-failure"]) {
+  const result = checkScenarios({ runs, seed, endOnFailure: true })
+  console.log(result.failed ? String(result.numRuns) : "none")
+} else {
+  const started = performance.now()
+  for (const { name, scenario } of namedScenarios) {
+    const violations = simulate(scenario)
+    if (violations.length > 0) {
+      console.log(`${name}:\n${violations.join("\n")}`)
+      process.exitCode = 1
+    }
+  }
+  const result = checkScenarios({ runs, seed, path: values.path })
+  const failure = failureReport(result)
+  if (failure !== undefined) process.exitCode = 1
+  const seconds = ((performance.now() - started) / 1000).toFixed(1)
+  console.log(failure ?? `${result.numRuns} runs with seed ${seed} in ${seconds} s: every promise held`)
+}

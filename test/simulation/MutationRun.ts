@@ -1,0 +1,40 @@
+/** Plants a mutation into a copy of the code, in a folder and processes of its own, and runs the simulator there. */
+import { execFile } from "node:child_process"
+import { cp, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { promisify } from "node:util"
+import type { Mutation } from "./Mutations.ts"
+
+const root = join(import.meta.dirname, "../..")
+
+/** The number of random runs that the first failure took, "caught" by the mutation's scenario, or "none". */
+export const runMutation = async (mutation: Mutation, seed: number): Promise<string> => {
+  const copy = await mkdtemp(join(tmpdir(), "guardian-mutation-"))
+  try {
+    await Promise.all([
+      cp(join(root, "src"), join(copy, "src"), { recursive: true }),
+      cp(join(root, "test/simulation"), join(copy, "test/simulation"), { recursive: true }),
+      cp(join(root, "package.json"), join(copy, "package.json")),
+      symlink(join(root, "node_modules"), join(copy, "node_modules"))
+    ])
+    for (const edit of mutation.edits) await plant(copy, mutation.mistake, edit)
+    const { stdout } = await promisify(execFile)(process.execPath, [
+      join(copy, "test/simulation/main.ts"),
+      ...(mutation.scenario === undefined ?
+        ["--count-until-failure", "--seed", String(seed), "--runs", String(mutation.runs)] :
+        ["--named", mutation.scenario])
+    ])
+    return stdout.trim()
+  } finally {
+    await rm(copy, { recursive: true, force: true })
+  }
+}
+
+const plant = async (copy: string, mistake: string, [file, find, replace]: Mutation["edits"][number]) => {
+  const text = await readFile(join(copy, file), "utf8")
+  if (text.split(find).length !== 2) {
+    throw new Error(`${mistake}: ${file} does not have exactly one of:\n${find}`)
+  }
+  await writeFile(join(copy, file), text.replace(find, () => replace))
+}
