@@ -29,6 +29,8 @@ export interface ClickEvent {
   readonly truncated: boolean
 }
 
+/** Latest time that a Date can be, ms; the earliest is as far before 1970. */
+export const eventTsMax = 8_640_000_000_000_000
 /** Longest url, referrer, user agent, in UTF-16 units; longer ones are cut and flagged. */
 export const textMax = 2048
 /** Longest item id, category or property key or value, in UTF-16 units. */
@@ -47,9 +49,19 @@ export const EventType = Schema.String.check(Schema.isPattern(/^[a-z][a-z0-9_]{0
   description: "view, click, add_to_cart, purchase or another lower-case word of at most 64 characters"
 }))
 
+const rfc3339 = /^\d{4}-\d{2}-\d{2}T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$/
+const isRfc3339 = (text: string): boolean => {
+  if (!rfc3339.test(text)) return false
+  // Date takes 31 February for 2 March.
+  const day = text.slice(0, 10)
+  const ms = Date.parse(day)
+  return !Number.isNaN(ms) && new Date(ms).toISOString().slice(0, 10) === day
+}
 const EventTime = Schema.Union([
-  Schema.Int,
-  Schema.String.check(Schema.isPattern(/^\d{4}-\d{2}-\d{2}T.*(Z|[+-]\d{2}:\d{2})$/))
+  Schema.Int.check(Schema.isBetween({ minimum: -eventTsMax, maximum: eventTsMax })),
+  Schema.String.check(
+    Schema.makeFilter((text) => isRfc3339(text) || "a time of RFC 3339, such as 2026-01-31T12:00:00Z")
+  )
 ])
 const PriceText = Schema.Union([
   Schema.String.check(
@@ -58,6 +70,10 @@ const PriceText = Schema.Union([
   Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Math.floor(priceMax / 10_000) }))
 ])
 const Field = Schema.String.check(Schema.isMaxLength(fieldMax))
+const Properties = Schema.Record(Schema.String, Field).check(
+  Schema.isMaxProperties(propertiesMax),
+  Schema.isPropertyNames(Field)
+)
 
 /** An event as senders write it: JSON with snake_case names. Unknown names are refused by the collector, not silently dropped. */
 export const EventJson = Schema.Struct({
@@ -73,7 +89,7 @@ export const EventJson = Schema.Struct({
   url: Schema.optionalKey(Schema.String),
   referrer: Schema.optionalKey(Schema.String),
   user_agent: Schema.optionalKey(Schema.String),
-  properties: Schema.optionalKey(Schema.Record(Schema.String, Schema.String))
+  properties: Schema.optionalKey(Properties)
 })
 export type EventJson = typeof EventJson.Type
 
@@ -138,7 +154,7 @@ export const fromJson = (json: EventJson): ClickEvent => {
 export const toJson = (event: ClickEvent): Record<string, unknown> => ({
   event_id: event.eventId,
   visitor_id: event.visitorId,
-  event_ts: new Date(event.eventTs).toISOString(),
+  event_ts: timeText(event.eventTs),
   event_type: event.eventType,
   ...(event.itemId && { item_id: event.itemId }),
   ...(event.category && { category: event.category }),
@@ -152,6 +168,12 @@ export const toJson = (event: ClickEvent): Record<string, unknown> => ({
   ...(event.truncated && { truncated: true })
 })
 
+/** RFC 3339 has four digits for the year; times beyond are left as numbers. */
+const timeText = (eventTs: EpochMillis): string | number => {
+  const text = new Date(eventTs).toISOString()
+  return text.length === 24 ? text : eventTs
+}
+
 /**
  * What breaks the schema in an event that decoded from Avro, or undefined. The collector and the importer validate before they
  * append, but anyone may write to the log, so the pipeline checks each record: plain comparisons, some 30 ns.
@@ -159,7 +181,7 @@ export const toJson = (event: ClickEvent): Record<string, unknown> => ({
 export const violation = (event: ClickEvent): string | undefined => {
   if (!within(event.visitorId, 1, 128)) return "visitor_id must have 1 to 128 characters"
   if (!within(event.eventId, 1, 128)) return "event_id must have 1 to 128 characters"
-  if (!Number.isSafeInteger(event.eventTs) || Math.abs(event.eventTs) > 8.64e15) return "event_ts is no time"
+  if (!Number.isSafeInteger(event.eventTs) || Math.abs(event.eventTs) > eventTsMax) return "event_ts is no time"
   if (!knownTypes.has(event.eventType) && !typePattern.test(event.eventType)) {
     return "event_type must be a lower-case word of at most 64 characters"
   }
