@@ -113,7 +113,7 @@ const refuseForeign = (
     return Effect.fail(
       new BrokenInvariant({
         message: `partition ${checkpoint.partition} at offset ${offset}: received is not the sum of the outcomes: ` +
-          JSON.stringify(counts)
+          `${JSON.stringify(counts)} (table checkpoints). This is a bug. Keep the log and the database, and report it.`
       })
     )
   }
