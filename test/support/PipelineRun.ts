@@ -1,5 +1,5 @@
 /** The pipeline inside the test's process, over a real log and a real database. */
-import { Deferred, Effect, Layer } from "effect"
+import { Deferred, Effect, Layer, References } from "effect"
 import { randomUUID } from "node:crypto"
 import type { CoreSettings } from "../../src/domain/Settings.ts"
 import { EventLog } from "../../src/log/EventLog.ts"
@@ -45,7 +45,8 @@ export const runPipeline = (
       stop
     }).pipe(Effect.provide(Layer.effect(StateStore, Effect.map(StateStore, around))), Effect.provide(layerOf(place)))
     return status
-  }).pipe(Effect.scoped)
+    // Outages are told by the status; on the console of a test they are noise.
+  }).pipe(Effect.scoped, Effect.provideService(References.MinimumLogLevel, "None"))
 
 /** The place's services, for whatever asks for them. */
 export const layerOf = ({ log, registry, settings, warehouse }: Place) =>

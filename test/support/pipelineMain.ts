@@ -71,17 +71,16 @@ runMain(
     say({ kind: "warehouse", url })
     yield* migrated
     yield* sayCheckpoints
-    yield* Effect.raceFirst(
-      processLog({
-        dataDirectory,
-        until,
-        status,
-        readRecordsMax,
-        flushRecordsMax,
-        recordsInMemoryMax: flushRecordsMax
-      }),
-      watch
-    ).pipe(Effect.ensuring(Effect.sync(() => say(progress()))))
+    // Detached: it also says what happens while the process stops.
+    yield* Effect.forkDetach(watch)
+    yield* processLog({
+      dataDirectory,
+      until,
+      status,
+      readRecordsMax,
+      flushRecordsMax,
+      recordsInMemoryMax: flushRecordsMax
+    }).pipe(Effect.ensuring(Effect.sync(() => say(progress()))))
     yield* sayCheckpoints
     say({ kind: "content", content: yield* readContent(yield* Warehouse) })
   }).pipe(Effect.provide(servingLayer(dataDirectory, {})))
