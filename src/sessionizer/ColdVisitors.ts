@@ -38,7 +38,7 @@ export class ColdVisitors {
     return at === undefined || this.#endedAt[at]! < reachable ? undefined : this.#from[at]!
   }
 
-  /** Forgets all that is out of reach; call now and then. */
+  /** Forgets all that is out of reach. */
   sweep(reachable: number): void {
     const from: Array<number> = []
     const endedAt: Array<number> = []

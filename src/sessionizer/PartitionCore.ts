@@ -78,6 +78,7 @@ export class PartitionCore {
   readonly #expiry: Expiry
   readonly #rules: RuleBook
   readonly #horizonMs: number
+  #coldSweptAt = -Infinity
   /** The click at hand; one object for all. */
   readonly #click: { -readonly [K in keyof Click]: Click[K] } = {
     eventTs: 0 as EpochMillis,
@@ -218,6 +219,7 @@ export class PartitionCore {
       }
     }
     this.#expiry.sweep(this.seenFrom, this.#due)
+    this.#sweepCold()
   }
 
   /**
@@ -358,6 +360,14 @@ export class PartitionCore {
     if (finding.dirty) return
     finding.dirty = true
     this.#changes.findings.push(finding)
+  }
+
+  /** Once in a horizon of event time: who is cold stays for two or three of them, so a sweep costs each of them little. */
+  #sweepCold(): void {
+    const { reachableFrom } = this
+    if (reachableFrom < this.#coldSweptAt + this.#horizonMs) return
+    this.#coldSweptAt = reachableFrom
+    this.cold.sweep(reachableFrom)
   }
 
   #count(outcome: Outcome): void {

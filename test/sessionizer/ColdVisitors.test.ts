@@ -1,0 +1,34 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as fc from "fast-check"
+import { positiveMurmur2 } from "../../src/domain/Murmur2.ts"
+import { ColdVisitors } from "../../src/sessionizer/ColdVisitors.ts"
+
+describe("ColdVisitors", () => {
+  it("knows from where to read everyone whose newest session is in reach, before and after a sweep", () => {
+    const entry = fc.record({ visitor: fc.nat(9), from: fc.nat(100), length: fc.nat(50) })
+    fc.assert(fc.property(fc.array(entry, { maxLength: 40 }), fc.nat(200), fc.nat(200), (entries, a, b) => {
+      const cold = new ColdVisitors()
+      const model = new Map<number, { from: number; endedAt: number }>()
+      for (const { from, length, visitor } of entries) {
+        cold.add(positiveMurmur2(`visitor-${visitor}`), from, from + length)
+        const known = model.get(visitor)
+        model.set(visitor, {
+          from: Math.min(known?.from ?? Infinity, from),
+          endedAt: Math.max(known?.endedAt ?? -Infinity, from + length)
+        })
+      }
+      const [swept, reachable] = [Math.min(a, b), Math.max(a, b)]
+      const look = () => {
+        for (let visitor = 0; visitor <= 9; visitor++) {
+          const known = model.get(visitor)
+          const expected = known === undefined || known.endedAt < reachable ? undefined : known.from
+          assert.strictEqual(cold.readFrom(`visitor-${visitor}`, reachable), expected)
+        }
+      }
+      look()
+      cold.sweep(swept)
+      look()
+      assert.strictEqual(cold.size, [...model.values()].filter(({ endedAt }) => endedAt >= swept).length)
+    }))
+  })
+})
