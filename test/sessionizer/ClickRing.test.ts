@@ -1,0 +1,43 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as fc from "fast-check"
+import { ClickRing } from "../../src/sessionizer/ClickRing.ts"
+
+const windowMs = 60
+
+describe("ClickRing", () => {
+  it("gives each visitor's clicks back, newest first, as long as a rule may need them", () => {
+    const click = fc.record({ visitor: fc.nat(4), advance: fc.nat(6), behind: fc.nat(20), item: fc.nat(9) })
+    fc.assert(
+      fc.property(fc.array(click, { maxLength: 3_000, size: "max" }), (clicks) => {
+        const ring = new ClickRing()
+        const newest = Array.from({ length: 5 }, () => -1)
+        const model = Array.from({ length: 5 }, () => [] as Array<readonly [number, string]>)
+        let clock = 0
+        let forgetBefore = -Infinity
+        for (const { advance, behind, item, visitor } of clicks) {
+          clock += advance
+          forgetBefore = clock - windowMs
+          newest[visitor] = ring.add(clock - behind, `item-${item}`, newest[visitor]!, forgetBefore)
+          model[visitor]!.unshift([clock - behind, `item-${item}`])
+        }
+        for (const [visitor, expected] of model.entries()) {
+          const found: Array<readonly [number, string]> = []
+          ring.each(newest[visitor]!, (eventTs, item) => found.push([eventTs, item]))
+          // It may hold more than is needed, but nothing else, and never less.
+          assert.deepStrictEqual(found, expected.slice(0, found.length))
+          const needed = expected.filter(([eventTs]) => eventTs >= forgetBefore)
+          assert.deepStrictEqual(found.filter(([eventTs]) => eventTs >= forgetBefore), needed)
+          assert.strictEqual(ring.count(newest[visitor]!, forgetBefore), needed.length)
+        }
+      }),
+      { numRuns: 60 }
+    )
+  })
+
+  it("forgets what no rule needs: its size follows the window, not the history", () => {
+    const ring = new ClickRing()
+    let newest = -1
+    for (let clock = 0; clock < 200_000; clock++) newest = ring.add(clock, "item", newest, clock - windowMs)
+    assert.isAtMost(ring.size, windowMs + 1)
+  })
+})
