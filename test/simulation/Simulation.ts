@@ -22,8 +22,13 @@ export const simulate = (scenario: Scenario): ReadonlyArray<string> => {
   const decide = decisions(scenario.decisions)
   const owners: Array<Owner> = [new Owner(scenario, warehouse, 0)]
   let runs = 1
+  /** Owners take turns of some three actions: a zombie must sleep long enough for its successor to get ahead. */
+  let turn = 0
   while (decide.left > 0) {
-    const owner = owners[decide(owners.length)]!
+    const drawn = decide(3 * owners.length)
+    if (drawn < owners.length) turn = drawn
+    turn = Math.min(turn, owners.length - 1)
+    const owner = owners[turn]!
     const action = decide(20)
     if (action < 5) owner.read(1 + decide(6))
     else if (action < 7) owner.cut()
