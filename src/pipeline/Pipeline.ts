@@ -103,7 +103,7 @@ const makeLoop = Effect.fnUntraced(function*(processor: Processor, options: Pipe
     if (flush === undefined) return
     const done = yield* Deferred.make<number, WarehouseError>()
     flushing = { flush, done }
-    yield* Effect.forkScoped(Deferred.completeWith(done, write(flush)).pipe(Effect.andThen(wake.open)))
+    yield* Effect.forkScoped(Deferred.into(write(flush), done).pipe(Effect.andThen(wake.open)))
   })
 
   const settle = Effect.gen(function*() {
@@ -117,6 +117,8 @@ const makeLoop = Effect.fnUntraced(function*(processor: Processor, options: Pipe
   })
 
   const step = Effect.fnUntraced(function*(arrived: ReadonlyArray<DecodedBatch>) {
+    // From now, not from when they are stepped: reading visitors back may take long.
+    if (dueAt === Infinity) dueAt = clock.currentTimeMillisUnsafe() + limits.flushAfterMs
     const missing = processor.missing(arrived)
     if (missing !== undefined) {
       for (const { history, partition } of yield* waitOut(store.histories(missing))) {
@@ -125,7 +127,6 @@ const makeLoop = Effect.fnUntraced(function*(processor: Processor, options: Pipe
       }
     }
     for (const batch of arrived) processor.step(batch)
-    if (dueAt === Infinity) dueAt = clock.currentTimeMillisUnsafe() + limits.flushAfterMs
     report(processor, status)
   })
 

@@ -3,6 +3,7 @@ import { Deferred, Effect, Fiber } from "effect"
 import { positiveMurmur2 } from "../../src/domain/Murmur2.ts"
 import type { CoreSettings } from "../../src/domain/Settings.ts"
 import { defaultCoreSettings } from "../../src/domain/Settings.ts"
+import { PipelineStatus } from "../../src/pipeline/PipelineStatus.ts"
 import type { StateStore } from "../../src/warehouse/StateStore.ts"
 import { commonPlaces, differences, readContent } from "../support/Content.ts"
 import { messyLog } from "../support/MessyLog.ts"
@@ -10,6 +11,7 @@ import { oracleViolations } from "../support/OracleCheck.ts"
 import type { Place, RunOptions } from "../support/PipelineRun.ts"
 import { runPipeline } from "../support/PipelineRun.ts"
 import { freshWarehouse, TemporaryWarehouse } from "../support/TemporaryWarehouse.ts"
+import { eventually } from "../warehouse/embedded/eventually.ts"
 import { temporaryDirectory } from "../warehouse/embedded/temporaryDirectory.ts"
 
 const minute = 60_000
@@ -51,6 +53,27 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 60_000 })("the p
       const rows = yield* warehouse.query("SELECT kafkaMurmurHash(arrayJoin({names:Array(String)})) AS hash", { names })
       assert.deepStrictEqual(rows.map(({ hash }) => hash), names.map(positiveMurmur2))
       assert.isTrue(names.some((name) => positiveMurmur2(name) !== positiveMurmur2(`${name}!`)))
+    }))
+
+  it.effect("steps the next records while a flush is being written", () =>
+    Effect.gen(function*() {
+      const { append, ...source } = yield* sourceOf(kinds[0]!)
+      yield* append(600)
+      const status = new PipelineStatus()
+      // Every flush waits until more was stepped than it holds, as long as there is more.
+      const waiting = (store: StateStore["Service"]): StateStore["Service"] => ({
+        ...store,
+        write: (block) => {
+          const stepped = status.counts.received
+          const isAhead = Effect.sync(() => status.counts.received > stepped || status.counts.received === 600)
+          return block.table === "events_raw" ?
+            Effect.andThen(eventually("stepped", isAhead), store.write(block)) :
+            store.write(block)
+        }
+      })
+      const place = { ...source, warehouse: yield* freshWarehouse }
+      yield* runPipeline(place, { status, readRecordsMax: 20, flushRecordsMax: 60, around: waiting })
+      yield* sameAs(place, yield* once(source))
     }))
 
   for (const kind of kinds) {
