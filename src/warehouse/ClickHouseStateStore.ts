@@ -15,8 +15,11 @@ import { StateStore } from "./StateStore.ts"
 import type { WarehouseError } from "./Warehouse.ts"
 import { Warehouse } from "./Warehouse.ts"
 
-/** SQL text of visitor ids in one query, bytes: the server's default limit for a statement is 256 KiB. */
-const visitorsTextMax = 180_000
+/**
+ * SQL text of visitor ids in one query, UTF-16 units. A query for thousands of visitors reads the whole horizon, however many they
+ * are, so the fewer queries the better; the client allows statements of 64 MiB.
+ */
+const visitorsTextMax = 4_000_000
 
 export const layer = (settings: CoreSettings): Layer.Layer<StateStore, never, Warehouse> =>
   Layer.effect(StateStore, make(settings))
