@@ -32,7 +32,7 @@ const { values } = parseArgs({
 const rate = Number(values.rate)
 const directory = mkdtempSync(join(tmpdir(), "guardian-bench-recovery-"))
 const children = new Set<ChildProcess>()
-const waitMsMax = 180_000
+const waitMsMax = 1_200_000
 /** How long a restarted pipeline may take to be live again. */
 const catchUpMsMax = 60_000
 const steadyMs = 5_000
