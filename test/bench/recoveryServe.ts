@@ -39,10 +39,16 @@ const tell = (stage: Stage["stage"]): void => {
   process.stdout.write(`${JSON.stringify(line satisfies Stage)}\n`)
 }
 
+/** Records below the checkpoints. */
+let recoveredAt: number | undefined
+
 tell("process")
 setInterval(() => {
-  if (status.state === "running") tell("recovered")
-  if (status.counts.received > 0) tell("stepped")
+  if (status.state === "running") {
+    recoveredAt ??= status.counts.received
+    tell("recovered")
+  }
+  if (status.counts.received > (recoveredAt ?? Infinity)) tell("stepped")
   if (status.flushes > 0) tell("flushed")
 }, lookEveryMs)
 setInterval(() => tell("progress"), progressEveryMs)
