@@ -202,7 +202,8 @@ const typePattern = /^[a-z][a-z0-9_]{0,63}$/
 const currencyPattern = /^[A-Z]{3}$/
 const within = (text: string, minimum: number, maximum: number) => text.length >= minimum && text.length <= maximum
 
-const propertiesViolation = (properties: Readonly<Record<string, string>>): string | undefined => {
+/** The same for the properties alone. */
+export const propertiesViolation = (properties: Readonly<Record<string, string>>): string | undefined => {
   let count = 0
   for (const key in properties) {
     if (++count > propertiesMax) return `more than ${propertiesMax} properties`

@@ -49,7 +49,7 @@ export const defaultCoreSettings: CoreSettings = {
 export const eventTsMin = 946_684_800_000
 
 /** Bumped when the core's results change for the same log: part of what a database belongs to. */
-export const coreVersion = 1
+export const coreVersion = 2
 
 /** How far behind `watermark - lateness` an event can still matter: ids, sessions and rule windows all fit in this, in ms. */
 export const horizonMs = (settings: CoreSettings): number => Math.max(settings.gapMs, longestWindowMs(settings))

@@ -29,6 +29,11 @@ export interface LogBatch {
   offset(index: number): Offset
   /** The log's clock when it took record i, ms. */
   appendedAt(index: number): EpochMillis
+  /** Memory in which all values of the batch lie. */
+  readonly bytes: Buffer
+  /** Where the value of record i begins and ends in `bytes`. */
+  valueStart(index: number): number
+  valueEnd(index: number): number
   /** The value's bytes: a view, valid as long as the batch is. */
   value(index: number): Buffer
   key(index: number): Buffer

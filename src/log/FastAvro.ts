@@ -1,110 +1,61 @@
 /**
  * The Avro encoding of our own event schema (`avroSchema`), by hand: faster than a general library, because the order of fields
- * is known, strings that repeat are not made again, and the result is a ClickEvent at once.
+ * is known and texts need not become strings.
  *
- * The decoder takes what our encoder writes. Whatever else Avro allows (map blocks with byte counts, overlong numbers) or is
- * simply broken it leaves to the library, by answering undefined. `test/log/FastAvro.test.ts` holds the two equal.
+ * The parser takes what our encoder writes. Whatever else Avro allows (map blocks with byte counts, overlong numbers) or is
+ * simply broken it leaves to the library, by answering false. `test/log/FastAvro.test.ts` holds the two equal.
  */
 import type { ClickEvent } from "../domain/ClickEvent.ts"
-import type { EpochMillis, EventId, VisitorId } from "../domain/Identifiers.ts"
-import type { Price } from "../domain/Money.ts"
-import type { NativeText } from "./StringCache.ts"
-import { readString, readUuid, StringCache, uuidLength } from "./StringCache.ts"
-
-/** The properties of an event that has none: one object for all. */
-export const noProperties: Readonly<Record<string, string>> = Object.freeze({})
+import type { EventBatch } from "../domain/EventBatch.ts"
+import { noProperties, placeStride, Text } from "../domain/EventBatch.ts"
+import type { NativeText } from "../domain/StringCache.ts"
+import { readString } from "../domain/StringCache.ts"
 
 /** A place beyond every record. A small integer, so that the field stays one after the first broken record. */
 const nowhere = 0x3fff_ffff
 
-/** Decodes bodies of the schema `avroSchema`. One per process is enough: it keeps some 12 MB of strings that repeat. */
-export class FastAvroDecoder {
-  // Sizes: what is hot at one time in a large shop, with room for the usual length.
-  readonly #visitors = new StringCache(1 << 16, 40)
-  readonly #types = new StringCache(1 << 8, 64)
-  readonly #items = new StringCache(1 << 14, 32)
-  readonly #categories = new StringCache(1 << 12, 64)
-  readonly #currencies = new StringCache(1 << 8, 4)
-  readonly #referrers = new StringCache(1 << 12, 128)
-  readonly #userAgents = new StringCache(1 << 12, 256)
-  /** Over the memory of the last record; records of one batch share it. */
-  #memory: ArrayBufferLike = new ArrayBuffer(0)
-  #view: DataView = new DataView(this.#memory)
+/** Finds the fields of bodies of the schema `avroSchema`. Texts are left where they are: only their places are noted. */
+export class FastAvroParser {
   /** Where the next field begins; beyond the end once something was wrong. */
   #at = 0
 
-  /** The event in `bytes` from `start` to the end, or undefined when the library must have a look. */
-  decode(bytes: Buffer, start: number): ClickEvent | undefined {
-    const memory = bytes.buffer
-    if (memory !== this.#memory) {
-      this.#memory = memory
-      this.#view = new DataView(memory)
-    }
+  /**
+   * Reads the body in `events.bytes[start, end)` as event `index`. False when the library must have a look; then nothing of the
+   * event holds.
+   */
+  parse(events: EventBatch, index: number, start: number, end: number): boolean {
+    const { bytes, places } = events
+    const place = index * placeStride
     this.#at = start
-    const eventId = this.#id(bytes) as EventId
-    const visitorId = this.#cached(bytes, this.#visitors) as VisitorId
-    const eventTs = this.#long(bytes) as EpochMillis
-    const eventType = this.#cached(bytes, this.#types)
-    const itemId = this.#cached(bytes, this.#items)
-    const category = this.#cached(bytes, this.#categories)
-    const price = this.#long(bytes) as Price
-    const currency = this.#cached(bytes, this.#currencies)
-    const quantity = this.#long(bytes)
-    const url = this.#string(bytes)
-    const referrer = this.#cached(bytes, this.#referrers)
-    const userAgent = this.#cached(bytes, this.#userAgents)
-    const properties = bytes[this.#at] === 0 ? this.#none() : this.#map(bytes)
-    const truncated = bytes[this.#at++]
-    if (this.#at !== bytes.length || truncated! > 1) return undefined
-    return {
-      eventId,
-      visitorId,
-      eventTs,
-      eventType,
-      itemId,
-      category,
-      price,
-      currency,
-      quantity,
-      url,
-      referrer,
-      userAgent,
-      properties,
-      truncated: truncated === 1
-    }
+    this.#text(bytes, places, place + Text.eventId)
+    this.#text(bytes, places, place + Text.visitorId)
+    events.eventTs[index] = this.#long(bytes)
+    this.#text(bytes, places, place + Text.eventType)
+    this.#text(bytes, places, place + Text.itemId)
+    this.#text(bytes, places, place + Text.category)
+    events.price[index] = this.#long(bytes)
+    this.#text(bytes, places, place + Text.currency)
+    events.quantity[index] = this.#long(bytes)
+    this.#text(bytes, places, place + Text.url)
+    this.#text(bytes, places, place + Text.referrer)
+    this.#text(bytes, places, place + Text.userAgent)
+    if (bytes[this.#at] === 0) this.#at++
+    else events.properties.set(index, this.#map(bytes, end))
+    const truncated = bytes[this.#at++]!
+    events.truncated[index] = truncated
+    // Also false for a text that runs into the next record, or beyond them all.
+    return this.#at === end && truncated <= 1
   }
 
-  #none(): Readonly<Record<string, string>> {
-    this.#at++
-    return noProperties
-  }
-
-  #string(bytes: Buffer): string {
+  #text(bytes: Buffer, places: Int32Array, at: number): void {
     const length = this.#length(bytes)
-    const start = this.#at
-    this.#at = start + length
-    return this.#at <= bytes.length ? readString(bytes, start, length) : this.#broken()
+    places[at] = this.#at
+    places[at + 1] = length
+    this.#at += length
   }
 
-  #id(bytes: Buffer): string {
-    if (bytes[this.#at] !== uuidLength << 1) return this.#string(bytes)
-    const start = this.#at + 1
-    this.#at = start + uuidLength
-    return this.#at <= bytes.length ? readUuid(bytes, start, this.#view, bytes.byteOffset + start) : this.#broken()
-  }
-
-  #cached(bytes: Buffer, cache: StringCache): string {
-    const length = this.#length(bytes)
-    const start = this.#at
-    this.#at = start + length
-    return this.#at <= bytes.length ?
-      cache.get(bytes, start, length, this.#view, bytes.byteOffset + start) :
-      this.#broken()
-  }
-
-  #broken(): "" {
+  #broken(): void {
     this.#at = nowhere
-    return ""
   }
 
   /** A string's length or a block's count: a non-negative long of at most three bytes; else broken. */
@@ -144,16 +95,23 @@ export class FastAvroDecoder {
     return (low & 1) === 0 ? half : -half - 1
   }
 
-  #map(bytes: Buffer): Readonly<Record<string, string>> {
+  #map(bytes: Buffer, end: number): Readonly<Record<string, string>> {
     const properties: Record<string, string> = {}
     for (;;) {
       const count = this.#length(bytes)
-      if (count === 0 || this.#at > bytes.length) return properties
-      for (let i = 0; i < count && this.#at <= bytes.length; i++) {
-        const key = this.#string(bytes)
-        properties[key] = this.#string(bytes)
+      if (count === 0 || this.#at > end) return properties
+      for (let i = 0; i < count && this.#at <= end; i++) {
+        const key = this.#string(bytes, end)
+        properties[key] = this.#string(bytes, end)
       }
     }
+  }
+
+  #string(bytes: Buffer, end: number): string {
+    const length = this.#length(bytes)
+    const start = this.#at
+    this.#at = start + length
+    return this.#at <= end ? readString(bytes, start, length) : ""
   }
 }
 

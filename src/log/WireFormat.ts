@@ -5,12 +5,15 @@
  */
 import type avro from "avsc"
 import { Clock, Effect } from "effect"
+import { isUtf8 } from "node:buffer"
 import { avroSchema } from "../domain/ClickEvent.ts"
 import type { ClickEvent } from "../domain/ClickEvent.ts"
-import type { EpochMillis, EventId, VisitorId } from "../domain/Identifiers.ts"
+import type { RecordSource } from "../domain/EventBatch.ts"
+import { EventBatch, EventKind, noProperties, placeStride, Text } from "../domain/EventBatch.ts"
+import type { EpochMillis, EventId, Offset, Partition, VisitorId } from "../domain/Identifiers.ts"
 import type { Price } from "../domain/Money.ts"
 import { hasShape } from "./AvroShape.ts"
-import { FastAvroDecoder, FastAvroEncoder, noProperties } from "./FastAvro.ts"
+import { FastAvroEncoder, FastAvroParser } from "./FastAvro.ts"
 import { avroType } from "./SchemaRegistry.ts"
 import type { AvroSchemaJson, RegistryError } from "./SchemaRegistry.ts"
 
@@ -26,10 +29,10 @@ export const unknownIdMs = 5_000
 /** Why a value is no event. Such a record is a dead letter. */
 export class DecodeFailure {
   readonly reason: "undecodable" | "unknown_schema"
-  readonly message: string
-  constructor(reason: "undecodable" | "unknown_schema", message: string) {
+  readonly detail: string
+  constructor(reason: "undecodable" | "unknown_schema", detail: string) {
     this.reason = reason
-    this.message = message
+    this.detail = detail
   }
 }
 
@@ -54,14 +57,26 @@ interface Codec {
   readonly resolver: avro.Resolver | undefined
 }
 
+/** What a batch of records is to the decoder; a `LogBatch` is one. */
+export interface EncodedBatch extends RecordSource {
+  readonly partition: Partition
+  readonly count: number
+  readonly bytes: Buffer
+  offset(index: number): Offset
+  appendedAt(index: number): EpochMillis
+  valueStart(index: number): number
+  valueEnd(index: number): number
+  value(index: number): Buffer
+}
+
 /**
  * Decodes record values. `lookup` is the registry's `byId`; an id is asked for once, because its schema never changes.
  *
- * `decodeBatch` is what a pipeline uses; `decode` is its synchronous part, for ids that are learned.
+ * `decodeBatch` is what a pipeline uses; `decodeKnown` is its synchronous part, for ids that are learned.
  */
 export class EventDecoder {
   readonly #lookup: (id: number) => Effect.Effect<AvroSchemaJson | undefined, RegistryError>
-  readonly #fast = new FastAvroDecoder()
+  readonly #fast = new FastAvroParser()
   readonly #codecs = new Map<number, Codec | DecodeFailure>()
   /** When the registry last said that it does not know an id. */
   readonly #unknown = new Map<number, number>()
@@ -72,41 +87,76 @@ export class EventDecoder {
     this.#lookup = lookup
   }
 
-  /** The event, or why there is none. An id that was never learned reads as unknown: `learn` it and decode again. */
-  decode(bytes: Buffer): ClickEvent | DecodeFailure {
-    if (bytes.length < headBytes || bytes[0] !== 0) return notFramed
-    const id = schemaIdOf(bytes)
-    if (id === this.#ownId) {
-      const event = this.#fast.decode(bytes, headBytes)
-      if (event !== undefined) return event
-    }
-    const codec = this.#codecs.get(id)
-    if (codec === undefined) return new DecodeFailure("unknown_schema", `the registry has no schema with id ${id}`)
-    if (codec instanceof DecodeFailure) return codec
-    if (codec.own && id !== this.#ownId) {
-      this.#ownId = id
-      return this.decode(bytes)
-    }
-    return decodeSlowly(codec, bytes)
-  }
-
-  /** The records of a batch, in order; asks the registry for schemas that are not known yet, and fails only with it. */
-  decodeBatch(
-    batch: { readonly count: number; value(index: number): Buffer }
-  ): Effect.Effect<ReadonlyArray<ClickEvent | DecodeFailure>, RegistryError> {
+  /** The records of a batch; asks the registry for schemas that are not known yet, and fails only with it. */
+  decodeBatch(batch: EncodedBatch): Effect.Effect<EventBatch, RegistryError> {
     return Effect.suspend(() => {
-      const decoded = this.#decodeAll(batch)
+      const decoded = this.decodeKnown(batch)
       const missed = new Set<number>()
-      for (let i = 0; i < decoded.length; i++) {
-        const one = decoded[i]!
-        if (one instanceof DecodeFailure && one.reason === "unknown_schema") missed.add(schemaIdOf(batch.value(i)))
+      for (const [index, { reason }] of decoded.failures) {
+        if (reason === "unknown_schema") missed.add(schemaIdAt(batch.bytes, batch.valueStart(index)))
       }
       if (missed.size === 0) return Effect.succeed(decoded)
       return Effect.map(
         Effect.forEach(missed, (id) => this.learn(id)),
-        (learned) => learned.includes(true) ? this.#decodeAll(batch) : decoded
+        (learned) => learned.includes(true) ? this.decodeKnown(batch) : decoded
       )
     })
+  }
+
+  /** The same without asking: a schema id that was never learned reads as unknown. */
+  decodeKnown(batch: EncodedBatch): EventBatch {
+    const events = new EventBatch(batch.partition, batch.count, batch.bytes, batch)
+    /** Events that did not come in our own encoding, or hold text that is no UTF-8: they get bytes of ours. */
+    const written: Array<readonly [index: number, event: ClickEvent]> = []
+    for (let i = 0; i < batch.count; i++) {
+      events.offsets[i] = batch.offset(i)
+      events.appendedAt[i] = batch.appendedAt(i)
+      const start = batch.valueStart(i)
+      const end = batch.valueEnd(i)
+      if (end - start < headBytes || events.bytes[start] !== 0) {
+        events.fail(i, notFramed)
+        continue
+      }
+      const id = schemaIdAt(events.bytes, start)
+      if (id === this.#ownId && this.#fast.parse(events, i, start + headBytes, end)) {
+        if (hasPlainIds(events, i) || hasUtf8Ids(events, i)) this.#classify(events, i)
+        else {
+          events.kinds[i] = EventKind.other
+          written.push([i, events.event(i) as ClickEvent])
+        }
+        continue
+      }
+      const decoded = this.#decodeSlowly(id, batch.value(i))
+      if (decoded instanceof DecodeFailure) events.fail(i, decoded)
+      else written.push([i, decoded])
+    }
+    if (written.length > 0) this.#rewrite(events, written)
+    return events
+  }
+
+  #rewrite(events: EventBatch, written: ReadonlyArray<readonly [number, ClickEvent]>): void {
+    const bodies = written.map(([, event]) => encoder.encode(noHead, event))
+    let start = events.extend(Buffer.concat(bodies))
+    for (const [at, [index]] of written.entries()) {
+      const end = start + bodies[at]!.length
+      if (!this.#fast.parse(events, index, start, end)) {
+        throw new Error("an event that was just encoded does not decode")
+      }
+      this.#classify(events, index)
+      start = end
+    }
+  }
+
+  #classify(events: EventBatch, index: number): void {
+    events.kinds[index] = kindOf(events, index)
+  }
+
+  #decodeSlowly(id: number, bytes: Buffer): ClickEvent | DecodeFailure {
+    const codec = this.#codecs.get(id)
+    if (codec === undefined) return new DecodeFailure("unknown_schema", `the registry has no schema with id ${id}`)
+    if (codec instanceof DecodeFailure) return codec
+    if (codec.own) this.#ownId = id
+    return decodeSlowly(codec, bytes)
   }
 
   /** Asks the registry for an id's schema, unless it is known or was asked for a moment ago. True: it is known now. */
@@ -129,20 +179,63 @@ export class EventDecoder {
       return true
     })
   }
-
-  #decodeAll(
-    batch: { readonly count: number; value(index: number): Buffer }
-  ): ReadonlyArray<ClickEvent | DecodeFailure> {
-    const decoded: Array<ClickEvent | DecodeFailure> = []
-    for (let i = 0; i < batch.count; i++) decoded.push(this.decode(batch.value(i)))
-    return decoded
-  }
 }
 
 /** Ids remembered as unknown. */
 const unknownIdsMax = 1_000
 
-const schemaIdOf = (bytes: Buffer): number => bytes[1]! * 0x1000000 + (bytes[2]! << 16 | bytes[3]! << 8 | bytes[4]!)
+const schemaIdAt = (bytes: Buffer, start: number): number =>
+  bytes[start + 1]! * 0x1000000 + (bytes[start + 2]! << 16 | bytes[start + 3]! << 8 | bytes[start + 4]!)
+
+const noHead = new Uint8Array(0)
+
+/** True when both ids are ASCII. They lie side by side, with a length between them that is below 128 where they are short. */
+const hasPlainIds = (events: EventBatch, index: number): boolean => {
+  const { bytes, places, view } = events
+  const at = index * placeStride
+  let start = places[at + Text.eventId]!
+  const end = places[at + Text.visitorId]! + places[at + Text.visitorId + 1]!
+  let every = 0
+  for (; start + 4 <= end; start += 4) every |= view.getInt32(start, true)
+  for (; start < end; start++) every |= bytes[start]!
+  return (every & 0x80808080) === 0
+}
+
+/** Ids name things: two texts that decode to the same string must be the same bytes. */
+const hasUtf8Ids = (events: EventBatch, index: number): boolean => {
+  const at = index * placeStride
+  return [Text.eventId, Text.visitorId].every((text) => {
+    const start = events.places[at + text]!
+    return isUtf8(events.bytes.subarray(start, start + events.places[at + text + 1]!))
+  })
+}
+
+const kindOf = (events: EventBatch, index: number): number => {
+  const at = index * placeStride + Text.eventType
+  const start = events.places[at]!
+  switch (events.places[at + 1]) {
+    case 4:
+      return isWord(events.bytes, start, viewWord) ? EventKind.click : EventKind.other
+    case 5:
+      return isWord(events.bytes, start, clickWord) ? EventKind.click : EventKind.other
+    case 8:
+      return isWord(events.bytes, start, purchaseWord) ? EventKind.purchase : EventKind.other
+    case 11:
+      return isWord(events.bytes, start, cartWord) ? EventKind.cart : EventKind.other
+    default:
+      return EventKind.other
+  }
+}
+
+const viewWord = Buffer.from("view")
+const clickWord = Buffer.from("click")
+const purchaseWord = Buffer.from("purchase")
+const cartWord = Buffer.from("add_to_cart")
+
+const isWord = (bytes: Buffer, start: number, word: Buffer): boolean => {
+  for (let i = 0; i < word.length; i++) if (bytes[start + i] !== word[i]) return false
+  return true
+}
 
 const notFramed = new DecodeFailure("undecodable", "the value does not begin with byte 0 and a schema id")
 

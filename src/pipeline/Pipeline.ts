@@ -5,6 +5,7 @@
  */
 import { Clock, Deferred, Effect, Latch, Option, Queue, Schedule, Stream } from "effect"
 import type { Scope } from "effect"
+import type { EventBatch } from "../domain/EventBatch.ts"
 import type { Offset, Partition } from "../domain/Identifiers.ts"
 import { noOutcomes } from "../domain/Outcome.ts"
 import type { CoreSettings } from "../domain/Settings.ts"
@@ -13,7 +14,6 @@ import { EventLog } from "../log/EventLog.ts"
 import type { RegistryError } from "../log/SchemaRegistry.ts"
 import { SchemaRegistry } from "../log/SchemaRegistry.ts"
 import { EventDecoder } from "../log/WireFormat.ts"
-import type { DecodedBatch } from "../sessionizer/DecodedBatch.ts"
 import { StateStore } from "../warehouse/StateStore.ts"
 import type { WarehouseError } from "../warehouse/Warehouse.ts"
 import { decodeBatch } from "./Decoding.ts"
@@ -116,7 +116,7 @@ const makeLoop = Effect.fnUntraced(function*(processor: Processor, options: Pipe
     noteFlush(status, flush, tookMs)
   })
 
-  const step = Effect.fnUntraced(function*(arrived: ReadonlyArray<DecodedBatch>) {
+  const step = Effect.fnUntraced(function*(arrived: ReadonlyArray<EventBatch>) {
     // From now, not from when they are stepped: reading visitors back may take long.
     if (dueAt === Infinity) dueAt = clock.currentTimeMillisUnsafe() + limits.flushAfterMs
     const missing = processor.missing(arrived)
@@ -126,7 +126,10 @@ const makeLoop = Effect.fnUntraced(function*(processor: Processor, options: Pipe
         status.visitorsLoaded++
       }
     }
-    for (const batch of arrived) processor.step(batch)
+    for (const batch of arrived) {
+      processor.step(batch)
+      batch.release()
+    }
     report(processor, status)
   })
 
@@ -173,7 +176,7 @@ const readAll = Effect.fnUntraced(function*(processor: Processor, options: Pipel
   const decoder = new EventDecoder((id) => registry.byId(id))
   const wake = yield* Latch.make(false)
   const failed = yield* Deferred.make<never, PipelineError>()
-  const queue = yield* Queue.bounded<DecodedBatch>(processor.cores.length + 2)
+  const queue = yield* Queue.bounded<EventBatch>(processor.cores.length + 2)
   const ends = options.until === "drained" ? (yield* log.ranges).map(({ end }) => end) : undefined
   for (const { nextOffset, partition } of processor.cores) {
     if (ends !== undefined && nextOffset >= ends[partition]!) continue
@@ -186,7 +189,7 @@ const readAll = Effect.fnUntraced(function*(processor: Processor, options: Pipel
   }
   /** What has arrived, without waiting: at most one batch per partition at a time. */
   const take = Effect.gen(function*() {
-    const arrived: Array<DecodedBatch> = []
+    const arrived: Array<EventBatch> = []
     while (arrived.length < processor.cores.length) {
       const batch = yield* Queue.poll(queue)
       if (Option.isNone(batch)) break

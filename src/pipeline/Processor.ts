@@ -3,8 +3,8 @@
  * code without I/O, so that the simulator drives the very same object through its faults.
  */
 import { createHash } from "node:crypto"
+import type { EventBatch } from "../domain/EventBatch.ts"
 import type { Offset, Partition, VisitorId } from "../domain/Identifiers.ts"
-import type { DecodedBatch } from "../sessionizer/DecodedBatch.ts"
 import type { VisitorHistory } from "../sessionizer/PartitionCore.ts"
 import { PartitionCore } from "../sessionizer/PartitionCore.ts"
 import type { FlushIdentity, PartitionFlush } from "../warehouse/FlushBlocks.ts"
@@ -18,6 +18,8 @@ export interface Flush {
   /** Next offset per partition: durable once the last step is acknowledged. */
   readonly offsets: ReadonlyMap<Partition, Offset>
   readonly records: number
+  /** What the rows were made of. */
+  readonly sources: ReadonlyArray<PartitionFlush>
 }
 
 interface Owned {
@@ -69,7 +71,7 @@ export class Processor {
   }
 
   /** What must be loaded before these batches can be stepped; undefined when nothing. */
-  missing(batches: ReadonlyArray<DecodedBatch>): HistoryRequest | undefined {
+  missing(batches: ReadonlyArray<EventBatch>): HistoryRequest | undefined {
     const wanted = new Map<Partition, Map<VisitorId, number>>()
     for (const batch of batches) {
       const visitors = wanted.get(batch.partition) ?? new Map<VisitorId, number>()
@@ -89,10 +91,10 @@ export class Processor {
     this.#partition(partition).core.load(history)
   }
 
-  step(batch: DecodedBatch): void {
+  step(batch: EventBatch): void {
     const owned = this.#partition(batch.partition)
     owned.core.step(batch)
-    const count = batch.events.length
+    const count = batch.count
     if (count > 0) owned.lastValue = batch.source.value(count - 1)
     this.#recordsSinceCut += count
   }
@@ -119,7 +121,8 @@ export class Processor {
     return {
       steps: flushSteps(flushes, this.#identity),
       offsets: new Map(flushes.map(({ partition, position }) => [partition, position.offset])),
-      records
+      records,
+      sources: flushes
     }
   }
 
@@ -129,6 +132,7 @@ export class Processor {
       const owned = this.#partition(partition)
       if (offset > owned.durable) owned.durable = offset
     }
+    for (const { changes, partition } of flush.sources) this.#partition(partition).core.reuse(changes)
   }
 
   /** Keeps at most `visitorsMax` visitors in memory, spread evenly over the partitions. */

@@ -2,7 +2,7 @@
  * A running 64-bit hash over (offset, outcome, session_id) of every record of a partition. Two runs over the same log that
  * disagree at one offset have decided differently somewhere below it: a bug, whoever is right.
  */
-import type { Offset, SessionId } from "../domain/Identifiers.ts"
+import type { Offset } from "../domain/Identifiers.ts"
 import type { Outcome } from "../domain/Outcome.ts"
 
 /** A hash is noted at every multiple of this many offsets, besides every checkpoint. */
@@ -21,11 +21,14 @@ export class DecisionHash {
     return (BigInt(this.#high >>> 0) << 32n) | BigInt(this.#low >>> 0)
   }
 
-  update(offset: Offset, outcome: Outcome, sessionId: SessionId | undefined): void {
+  update(offset: Offset, outcome: Outcome): void {
     this.#mix(offset | 0)
     this.#mix(((offset / 4_294_967_296) << 3) | outcome)
-    if (sessionId === undefined) return
-    for (let at = 0; at < 32; at += 4) this.#mix(fourUnits(sessionId, at))
+  }
+
+  /** The session of the record just updated: the 16 bytes of its id, as words. */
+  updateSession(words: Int32Array, at: number): void {
+    for (let i = at; i < at + 4; i++) this.#mix(words[i]!)
   }
 
   #mix(word: number): void {
@@ -37,8 +40,3 @@ export class DecisionHash {
     this.#high = (high + low) | 0
   }
 }
-
-/** Four hex digits, as their character codes, in a 32-bit word. */
-const fourUnits = (text: string, at: number): number =>
-  text.charCodeAt(at) | (text.charCodeAt(at + 1) << 8) | (text.charCodeAt(at + 2) << 16) |
-  (text.charCodeAt(at + 3) << 24)

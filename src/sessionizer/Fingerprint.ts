@@ -1,32 +1,87 @@
 /**
- * 96 bits of MurmurHash3_x86_128 over the UTF-16 units of two strings. It names an event id within its visitor. At 9 million
- * remembered ids the chance that a new one collides is 1e-22; a sender who makes collisions on purpose only drops events of his
- * own visitors, which he could do by sending an id twice. Source: Austin Appleby's MurmurHash3, public domain.
+ * 96 bits of MurmurHash3_x86_128 over the UTF-8 bytes of a visitor id and an event id: it names an event id within its visitor. At
+ * 9 million remembered ids the chance that a new one collides is 1e-22. On the way the visitor gets 32 bits of its own, for tables
+ * that then compare the bytes. Source: Austin Appleby's MurmurHash3, public domain.
  */
+import type { NativeText } from "../domain/StringCache.ts"
 
-/** The last fingerprint computed by `fingerprint`: three signed 32-bit words. One buffer, so that nothing is allocated. */
-export const fingerprintWords = new Int32Array(3)
+/** Numbers per fingerprint: three words of (visitor, event), then one of the visitor alone. All signed 32 bits. */
+export const fingerprintStride = 4
 
 const c1 = 0x239b961b
 const c2 = 0xab0e9789 | 0
 const c3 = 0x38b34ae5
 const c4 = 0xa1e38b93 | 0
 
-/** Puts the fingerprint of (first, second) into `fingerprintWords`. */
-export const fingerprint = (first: string, second: string): void => {
-  const firstLength = first.length
-  const total = firstLength + second.length
-  // The length of the first string is in the seed: ("ab", "c") and ("a", "bc") differ.
-  let h1 = firstLength | 0
-  let h2 = h1
-  let h3 = h1
-  let h4 = h1
-  // Eight units of 16 bits are one block of 128 bits; beyond the end units are 0, and the total length is mixed in last.
-  for (let at = 0; at < total; at += 8) {
-    let k1 = word(first, second, firstLength, total, at)
-    let k2 = word(first, second, firstLength, total, at + 2)
-    let k3 = word(first, second, firstLength, total, at + 4)
-    let k4 = word(first, second, firstLength, total, at + 6)
+/** The four lanes between two texts. */
+const lanes = new Int32Array(4)
+
+/** Puts the fingerprint of two texts in the memory of `view` into `into[at..at + fingerprintStride)`. */
+export const fingerprint = (
+  view: DataView,
+  visitorStart: number,
+  visitorLength: number,
+  eventStart: number,
+  eventLength: number,
+  into: Int32Array,
+  at: number
+): void => {
+  // The length of the first text is in the seed: ("ab", "c") and ("a", "bc") differ.
+  lanes.fill(visitorLength)
+  absorb(view, visitorStart, visitorLength)
+  into[at + 3] = mix(lanes[0]! ^ lanes[2]!)
+  absorb(view, eventStart, eventLength)
+  const total = visitorLength + eventLength
+  let h1 = lanes[0]! ^ total
+  let h2 = lanes[1]! ^ total
+  let h3 = lanes[2]! ^ total
+  let h4 = lanes[3]! ^ total
+  h1 = (h1 + h2 + h3 + h4) | 0
+  h2 = (h2 + h1) | 0
+  h3 = (h3 + h1) | 0
+  h4 = (h4 + h1) | 0
+  h1 = mix(h1)
+  h2 = mix(h2)
+  h3 = mix(h3)
+  h4 = mix(h4)
+  h1 = (h1 + h2 + h3 + h4) | 0
+  into[at] = h1
+  into[at + 1] = h2 + h1
+  into[at + 2] = h3 + h1
+}
+
+/** Puts 64 bits of hash of a text in the memory of `view` into `into[at]` and `into[at + 1]`. */
+export const textHash = (view: DataView, start: number, length: number, into: Int32Array, at: number): void => {
+  lanes.fill(length)
+  absorb(view, start, length)
+  into[at] = mix(lanes[0]! ^ lanes[2]!)
+  into[at + 1] = mix(lanes[1]! ^ lanes[3]!)
+}
+
+/** Whole blocks of 16 bytes; the last one is filled up with zeros. */
+const absorb = (view: DataView, start: number, length: number): void => {
+  let h1 = lanes[0]!
+  let h2 = lanes[1]!
+  let h3 = lanes[2]!
+  let h4 = lanes[3]!
+  const end = start + length
+  for (let at = start; at < end; at += 16) {
+    const left = end - at
+    let k1: number
+    let k2: number
+    let k3: number
+    let k4: number
+    if (left >= 16) {
+      k1 = view.getInt32(at, true)
+      k2 = view.getInt32(at + 4, true)
+      k3 = view.getInt32(at + 8, true)
+      k4 = view.getInt32(at + 12, true)
+    } else {
+      k1 = partialWord(view, at, left)
+      k2 = partialWord(view, at + 4, left - 4)
+      k3 = partialWord(view, at + 8, left - 8)
+      k4 = partialWord(view, at + 12, left - 12)
+    }
     k1 = Math.imul(k1, c1)
     k1 = Math.imul((k1 << 15) | (k1 >>> 17), c2)
     h1 ^= k1
@@ -48,38 +103,52 @@ export const fingerprint = (first: string, second: string): void => {
     h4 = (h4 << 13) | (h4 >>> 19)
     h4 = (Math.imul(h4 + h1, 5) + 0x32ac3b17) | 0
   }
-  h1 ^= total
-  h2 ^= total
-  h3 ^= total
-  h4 ^= total
-  h1 = (h1 + h2 + h3 + h4) | 0
-  h2 = (h2 + h1) | 0
-  h3 = (h3 + h1) | 0
-  h4 = (h4 + h1) | 0
-  h1 = mix(h1)
-  h2 = mix(h2)
-  h3 = mix(h3)
-  h4 = mix(h4)
-  h1 = (h1 + h2 + h3 + h4) | 0
-  fingerprintWords[0] = h1
-  fingerprintWords[1] = h2 + h1
-  fingerprintWords[2] = h3 + h1
+  lanes[0] = h1
+  lanes[1] = h2
+  lanes[2] = h3
+  lanes[3] = h4
 }
 
-const word = (first: string, second: string, firstLength: number, total: number, at: number): number => {
-  if (at >= firstLength && at + 1 < total) {
-    const start = at - firstLength
-    return second.charCodeAt(start) | (second.charCodeAt(start + 1) << 16)
-  }
-  return unit(first, second, firstLength, total, at) | (unit(first, second, firstLength, total, at + 1) << 16)
-}
-
-const unit = (first: string, second: string, firstLength: number, total: number, at: number): number =>
-  at < firstLength ? first.charCodeAt(at) : at < total ? second.charCodeAt(at - firstLength) : 0
+/** Up to four bytes, little end first; what lies beyond `left` is 0. */
+export const partialWord = (view: DataView, at: number, left: number): number =>
+  left >= 4 ?
+    view.getInt32(at, true) :
+    left === 3 ?
+    view.getUint16(at, true) | view.getUint8(at + 2) << 16 :
+    left === 2 ?
+    view.getUint16(at, true) :
+    left === 1 ?
+    view.getUint8(at) :
+    0
 
 const mix = (value: number): number => {
   let h = value
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
   return h ^ (h >>> 16)
+}
+
+/** Memory in which a visitor id and an event id that come as strings (recovery) lie side by side, as they do in a record. */
+export class TextPair {
+  bytes: Buffer = Buffer.allocUnsafeSlow(1024)
+  view = new DataView(this.bytes.buffer)
+  firstLength = 0
+  secondLength = 0
+
+  /** Both in UTF-8, the second right after the first. */
+  set(first: string, second: string): void {
+    const needed = 3 * (first.length + second.length)
+    if (needed > this.bytes.length) {
+      this.bytes = Buffer.allocUnsafeSlow(needed)
+      this.view = new DataView(this.bytes.buffer)
+    }
+    const native = this.bytes as unknown as NativeText
+    this.firstLength = native.utf8Write(first, 0, needed)
+    this.secondLength = native.utf8Write(second, this.firstLength, needed - this.firstLength)
+  }
+
+  /** The pair's fingerprint, as `fingerprint` gives it. */
+  fingerprint(into: Int32Array, at: number): void {
+    fingerprint(this.view, 0, this.firstLength, this.firstLength, this.secondLength, into, at)
+  }
 }

@@ -2,9 +2,10 @@
  * The pure core: what one partition's records mean. No clock, no I/O, no randomness: the same records give the same outcomes,
  * sessions and findings, in whatever batches they come and whatever memory happens to hold. DESIGN.md 4.1 numbers the steps.
  */
-import type { ClickEvent } from "../domain/ClickEvent.ts"
 import { isClick } from "../domain/ClickEvent.ts"
-import type { EpochMillis, Offset, Partition, SessionId, VisitorId } from "../domain/Identifiers.ts"
+import type { EventBatch } from "../domain/EventBatch.ts"
+import { EventKind, isEvent, placeStride, Text } from "../domain/EventBatch.ts"
+import type { EpochMillis, EventId, Offset, Partition, SessionId, VisitorId } from "../domain/Identifiers.ts"
 import { sessionId } from "../domain/Identifiers.ts"
 import { positiveMurmur2 } from "../domain/Murmur2.ts"
 import type { DecodeFailure, OutcomeCounts } from "../domain/Outcome.ts"
@@ -13,19 +14,19 @@ import type { CoreSettings } from "../domain/Settings.ts"
 import { eventTsMin, horizonMs } from "../domain/Settings.ts"
 import type { KeptRecord } from "./Changes.ts"
 import { Changes } from "./Changes.ts"
-import { ClickRing } from "./ClickRing.ts"
-import type { Click, RuleBook } from "./Clicks.ts"
-import { Clicks, makeRuleBook } from "./Clicks.ts"
+import { ClickCounts } from "./ClickCounts.ts"
+import type { RuleBook } from "./Clicks.ts"
+import { makeRuleBook } from "./Clicks.ts"
 import { ColdVisitors } from "./ColdVisitors.ts"
 import { DecisionHash, decisionHashEvery } from "./DecisionHash.ts"
-import type { DecodedBatch } from "./DecodedBatch.ts"
-import { isEvent } from "./DecodedBatch.ts"
 import { Expiry } from "./Expiry.ts"
 import type { Finding } from "./Finding.ts"
+import { fingerprint, fingerprintStride, TextPair } from "./Fingerprint.ts"
 import { SeenIds } from "./SeenIds.ts"
-import type { SessionParts } from "./Session.ts"
-import { Session } from "./Session.ts"
-import { Visitor } from "./Visitor.ts"
+import type { SessionParts } from "./SessionParts.ts"
+import { groupsOfSessions } from "./SessionParts.ts"
+import { none, SessionTable } from "./SessionTable.ts"
+import { nobody, VisitorTable } from "./VisitorTable.ts"
 
 /** A partition's state that is not per visitor: what a checkpoint row holds. */
 export interface CorePosition {
@@ -72,21 +73,19 @@ export class PartitionCore {
   #nextOffset: Offset
   #changes = new Changes()
   readonly #hash: DecisionHash
-  readonly #visitors = new Map<VisitorId, Visitor>()
+  readonly #visitors = new VisitorTable()
+  readonly #sessions: SessionTable
+  readonly #clicks: ClickCounts
   readonly #seen = new SeenIds()
-  readonly #recentClicks = new ClickRing()
   readonly #expiry: Expiry
   readonly #rules: RuleBook
   readonly #horizonMs: number
+  /** Changes that are written: their memory is for the next ones. */
+  #spare: Changes | undefined = undefined
   #coldSweptAt = -Infinity
-  /** The click at hand; one object for all. */
-  readonly #click: { -readonly [K in keyof Click]: Click[K] } = {
-    eventTs: 0 as EpochMillis,
-    item: "",
-    offset: 0 as Offset,
-    appendedAt: 0 as EpochMillis,
-    sessionId: "" as SessionId
-  }
+  /** Fingerprints of the batch at hand; kept for the next one. */
+  #prints = new Int32Array(0)
+  readonly #ids = new TextPair()
 
   constructor(partition: Partition, settings: CoreSettings, position: CorePosition) {
     this.partition = partition
@@ -96,6 +95,8 @@ export class PartitionCore {
     this.#nextOffset = position.offset
     this.#hash = new DecisionHash(position.decisionHash)
     this.#rules = makeRuleBook(settings)
+    this.#clicks = new ClickCounts(this.#visitors, this.#rules)
+    this.#sessions = new SessionTable(this.#visitors, settings.reportingCurrency)
     this.#horizonMs = horizonMs(settings)
     this.#expiry = new Expiry(Math.ceil((settings.gapMs + settings.latenessMs) / 64))
   }
@@ -136,47 +137,58 @@ export class PartitionCore {
     return this.#seen.size
   }
 
-  get changes(): Changes {
-    return this.#changes
-  }
-
-  /** Hands over what changed since the last call, and starts a new collection. Rows must be made before the next step. */
+  /** Hands over what changed since the last call, and starts a new collection. */
   takeChanges(): Changes {
     const changes = this.#changes
-    this.#changes = new Changes()
-    for (const session of changes.sessions) session.dirty = false
+    this.#changes = this.#spare ?? new Changes()
+    this.#spare = undefined
+    this.#sessions.takeChanged(changes.sessions)
+    this.#visitors.reclaim()
     for (const finding of changes.findings) finding.dirty = false
     return changes
   }
 
+  /** Takes the memory of changes back that nobody needs any more. */
+  reuse(changes: Changes): void {
+    changes.clear()
+    this.#spare = changes
+  }
+
   /** Visitors of a batch that must be read from the warehouse before it can be stepped, with the event time to read from. */
-  missing(batch: DecodedBatch, into: Map<VisitorId, number>): void {
+  missing(events: EventBatch, into: Map<VisitorId, number>): void {
     if (this.cold.size === 0) return
-    for (const event of batch.events) {
-      if (!isEvent(event) || this.#visitors.has(event.visitorId)) continue
-      const from = this.cold.readFrom(event.visitorId, this.reachableFrom)
-      if (from !== undefined) into.set(event.visitorId, from)
+    for (let i = 0; i < events.count; i++) {
+      if (i % lookAheadRecords === 0) this.#lookAhead(events, i)
+      if (events.kinds[i] === EventKind.failed || this.#find(events, i) !== nobody) continue
+      const visitorId = events.text(i, Text.visitorId) as VisitorId
+      const from = this.cold.readFrom(visitorId, this.reachableFrom)
+      if (from !== undefined) into.set(visitorId, from)
     }
   }
 
   /** Takes a visitor back into memory. An empty history is noted too: it is not asked for again. */
   load(history: VisitorHistory): void {
-    const visitor = this.#visitor(history.visitorId)
-    visitor.sessions = regroup(history, this.settings.gapMs)
-    visitor.changedBelow = Math.max(0, ...visitor.sessions.map(({ version }) => version))
-    visitor.forget(this.reachableFrom)
+    const visitor = this.#remembered(history.visitorId)
+    for (const groups of groupsOfSessions(history.sessions, this.settings.gapMs)) {
+      const session = this.#sessions.restore(visitor, groups)
+      this.#sessions.setOlder(session, this.#visitors.session(visitor))
+      this.#visitors.setSession(visitor, session)
+    }
+    this.#forgetSessions(visitor)
     for (const event of history.recent) {
-      if (event.eventTs >= this.seenFrom) {
-        this.#seen.remember(history.visitorId, event.eventId, event.eventTs, this.seenFrom)
+      const { appendedAt, eventTs, offset, sessionId } = event
+      if (eventTs >= this.seenFrom) {
+        this.#ids.set(history.visitorId, event.eventId)
+        this.#ids.fingerprint(loadedPrint, 0)
+        this.#seen.remember(loadedPrint, 0, eventTs, this.seenFrom)
       }
-      if (isClick(event.eventType) && event.eventTs >= this.recentFrom) {
-        this.#countClick(
-          visitor,
-          event.eventTs,
-          event.itemId,
-          event.offset,
-          event.appendedAt,
-          event.sessionId,
+      if (isClick(event.eventType) && eventTs >= this.recentFrom) {
+        const click = { eventTs, item: event.itemId, offset, appendedAt, sessionId }
+        this.#clicks.note(visitor, eventTs, click.item, this.recentFrom)?.add(
+          this.#rules,
+          history.visitorId,
+          click,
+          this.seenFrom,
           ignoreFinding
         )
       }
@@ -184,35 +196,34 @@ export class PartitionCore {
   }
 
   /** Steps through a batch. Its first offset must not be before the next one. */
-  step(batch: DecodedBatch): void {
-    for (let i = 0; i < batch.events.length; i++) {
-      const offset = batch.offsets[i]!
+  step(events: EventBatch): void {
+    for (let i = 0; i < events.count; i++) {
+      if (i % lookAheadRecords === 0) this.#lookAhead(events, i)
+      const offset = events.offsets[i]! as Offset
       if (offset < this.#nextOffset) {
         throw new Error(`partition ${this.partition}: offset ${offset} again, next is ${this.#nextOffset}`)
       }
-      const event = batch.events[i]!
-      let session: SessionId | undefined
+      const eventTs = events.eventTs[i]! as EpochMillis
+      let session = none
       let outcome: Outcome
-      if (!isEvent(event)) {
+      if (events.kinds[i] === EventKind.failed) {
         outcome = Outcome.deadLettered
-        this.#changes.deadLetters.push(this.#kept(batch, i, event, undefined))
+        this.#changes.deadLetters.push(this.#kept(events, i, events.failures.get(i)!))
+      } else if (eventTs > events.appendedAt[i]! + this.settings.futureMaxMs || eventTs < eventTsMin) {
+        outcome = Outcome.rejected
+        this.#changes.rejected.push(this.#kept(events, i, refusal(eventTs, events.appendedAt[i]!)))
+      } else if (eventTs < this.seenFrom) {
+        outcome = Outcome.late
+        this.#changes.late.push(this.#kept(events, i, lateReason))
+      } else if (this.#seen.seen(this.#prints, i * fingerprintStride, eventTs, this.seenFrom)) {
+        outcome = Outcome.duplicate
       } else {
-        const refused = this.#refusal(event, batch.appendedAt[i]!)
-        if (refused !== undefined) {
-          outcome = Outcome.rejected
-          this.#changes.rejected.push(this.#kept(batch, i, refused, event))
-        } else if (event.eventTs < this.seenFrom) {
-          outcome = Outcome.late
-          this.#changes.late.push(this.#kept(batch, i, lateReason, event))
-        } else if (this.#seen.seen(event.visitorId, event.eventId, event.eventTs, this.seenFrom)) {
-          outcome = Outcome.duplicate
-        } else {
-          outcome = Outcome.accepted
-          session = this.#accept(event, offset, batch.appendedAt[i]!)
-        }
+        outcome = Outcome.accepted
+        session = this.#accept(events, i, offset)
       }
       this.#count(outcome)
-      this.#hash.update(offset, outcome, session)
+      this.#hash.update(offset, outcome)
+      if (session !== none) this.#hash.updateSession(this.#sessions.words, this.#sessions.idPlace(session))
       this.#nextOffset = (offset + 1) as Offset
       if ((offset + 1) % decisionHashEvery === 0) {
         this.#changes.decisionHashes.push([this.#nextOffset, this.#hash.value])
@@ -223,137 +234,211 @@ export class PartitionCore {
   }
 
   /**
-   * Evicts the longest held visitors until at most `visitorsMax` are left, as far as all they changed is durable. They become
-   * cold: the next sight of them reads them back.
+   * Evicts visitors until at most `visitorsMax` are left, as far as all they changed is durable. They become cold: the next sight
+   * of them reads them back.
    * @param durable everything below it is in the warehouse
    */
   evict(visitorsMax: number, durable: Offset): void {
-    if (this.#visitors.size <= visitorsMax) return
-    for (const visitor of this.#visitors.values()) {
-      if (visitor.changedBelow > durable) continue
-      visitor.forget(this.reachableFrom)
-      const from = visitor.startedAt
-      if (from !== undefined) this.cold.add(positiveMurmur2(visitor.id), from, visitor.endedAt)
-      this.#visitors.delete(visitor.id)
-      if (this.#visitors.size <= visitorsMax) return
-    }
+    this.#visitors.evict(visitorsMax, (visitor) => {
+      let from = -1
+      for (let each = this.#visitors.session(visitor); each !== none; each = this.#sessions.older(each)) {
+        if (this.#sessions.version(each) > durable) return
+        from = this.#sessions.startedAt(each)
+      }
+      this.#forgetSessions(visitor)
+      const newest = this.#visitors.session(visitor)
+      if (newest !== none) {
+        this.cold.add(positiveMurmur2(this.#visitors.id(visitor)), from, this.#sessions.endedAt(newest))
+      }
+      this.#drop(visitor)
+    })
   }
 
-  #refusal(event: ClickEvent, appendedAt: EpochMillis): DecodeFailure | undefined {
-    if (event.eventTs > appendedAt + this.settings.futureMaxMs) {
-      return { reason: "future", detail: `event_ts is ${event.eventTs - appendedAt} ms after the append time` }
+  /**
+   * Hashes the ids of the next records and touches the memory that each will need. These loads do not wait for each other, so they
+   * overlap; one record after the other, each would cost its whole latency.
+   */
+  #lookAhead(events: EventBatch, from: number): void {
+    const { count, places, view } = events
+    const needed = count * fingerprintStride + 1
+    if (this.#prints.length < needed) this.#prints = new Int32Array(needed)
+    const prints = this.#prints
+    const to = Math.min(count, from + lookAheadRecords)
+    let lookedAt = 0
+    for (let i = from; i < to; i++) {
+      const at = i * placeStride
+      const print = i * fingerprintStride
+      fingerprint(
+        view,
+        places[at + Text.visitorId]!,
+        places[at + Text.visitorId + 1]!,
+        places[at + Text.eventId]!,
+        places[at + Text.eventId + 1]!,
+        prints,
+        print
+      )
+      lookedAt ^= this.#seen.touch(prints[print]!) ^ this.#visitors.touch(prints[print + 3]!)
     }
-    return event.eventTs < eventTsMin ? { reason: "before_2000", detail: "event_ts is before 2000-01-01" } : undefined
+    for (let i = from; i < to; i++) {
+      const visitor = this.#find(events, i)
+      if (visitor !== nobody) lookedAt ^= this.#sessions.touch(Math.max(0, this.#visitors.session(visitor)))
+    }
+    // Nobody reads it, but a load whose result goes nowhere might be left out.
+    prints[count * fingerprintStride] = lookedAt
   }
 
-  #accept(event: ClickEvent, offset: Offset, appendedAt: EpochMillis): SessionId {
-    const eventTs = event.eventTs
+  /** Counts an accepted event in; returns its session. */
+  #accept(events: EventBatch, index: number, offset: Offset): number {
+    const eventTs = events.eventTs[index]! as EpochMillis
     if (eventTs > this.#watermark) this.#watermark = eventTs
-    const visitor = this.#visitor(event.visitorId)
-    visitor.changedBelow = offset + 1
-    const sessions = visitor.sessions
+    const visitor = this.#visitor(events, index)
+    const sessions = this.#sessions
     const { gapMs } = this.settings
     // The session that the event lands in: the last one that starts at or before event_ts + gap.
-    let at = sessions.length - 1
-    while (at >= 0 && sessions[at]!.startedAt - gapMs > eventTs) at--
-    let session: Session
-    let item: string
-    if (at >= 0 && eventTs <= sessions[at]!.endedAt + gapMs) {
-      session = sessions[at]!
-      item = session.add(event, offset, this.settings.reportingCurrency)
-      const before = at > 0 ? sessions[at - 1]! : undefined
-      if (before !== undefined && session.startedAt <= before.endedAt + gapMs) {
-        session = this.#bridge(before, session, offset)
-        visitor.sessions = sessions.toSpliced(at - 1, 2, session)
+    let newer = none
+    let session = this.#visitors.session(visitor)
+    while (session !== none && sessions.startedAt(session) - gapMs > eventTs) {
+      newer = session
+      session = sessions.older(session)
+    }
+    if (session !== none && eventTs <= sessions.endedAt(session) + gapMs) {
+      sessions.add(session, events, index, offset)
+      const before = sessions.older(session)
+      if (before !== none && sessions.startedAt(session) <= sessions.endedAt(before) + gapMs) {
+        session = this.#bridge(visitor, before, session, newer, offset)
       }
     } else {
-      session = new Session(event.visitorId, sessionId(event.visitorId, event.eventId, eventTs), offset, eventTs)
-      item = session.add(event, offset, this.settings.reportingCurrency)
-      if (sessions.length === 0) visitor.sessions = [session]
-      else {
-        visitor.sessions = sessions.toSpliced(at + 1, 0, session)
-        visitor.forget(this.reachableFrom)
-      }
+      const opened = this.#open(visitor, events, index, offset)
+      sessions.setOlder(opened, session)
+      this.#putAfter(visitor, newer, opened)
+      session = opened
+      sessions.add(session, events, index, offset)
+      this.#forgetSessions(visitor)
     }
-    this.#touch(session)
-    this.#changes.events.add(event, item, offset, appendedAt, session.id)
-    if (isClick(event.eventType)) {
-      this.#countClick(visitor, eventTs, item, offset, appendedAt, session.id, this.#touchFinding)
-    }
-    return session.id
+    this.#changes.events.add(events, index, sessions.words, sessions.idPlace(session))
+    if (events.kinds[index] === EventKind.click) this.#countClick(visitor, events, index, offset, session)
+    return session
+  }
+
+  #countClick(visitor: number, events: EventBatch, index: number, offset: Offset, session: number): void {
+    const eventTs = events.eventTs[index]! as EpochMillis
+    const item = events.itemId(index)
+    const clicks = this.#clicks.note(visitor, eventTs, item, this.recentFrom)
+    if (clicks === undefined) return
+    const appendedAt = events.appendedAt[index]! as EpochMillis
+    const click = { eventTs, item, offset, appendedAt, sessionId: this.#sessions.id(session) }
+    clicks.add(this.#rules, this.#visitors.id(visitor) as VisitorId, click, this.seenFrom, this.#touchFinding)
+  }
+
+  #open(visitor: number, events: EventBatch, index: number, offset: Offset): number {
+    const eventTs = events.eventTs[index]! as EpochMillis
+    const visitorId = this.#visitors.id(visitor) as VisitorId
+    const id = sessionId(visitorId, events.text(index, Text.eventId) as EventId, eventTs)
+    return this.#sessions.open(visitor, id, offset, eventTs)
+  }
+
+  /** Hangs a session into the visitor's chain: before the next newer one, or at the head when that is `none`. */
+  #putAfter(visitor: number, newer: number, session: number): void {
+    if (newer === none) this.#visitors.setSession(visitor, session)
+    else this.#sessions.setOlder(newer, session)
   }
 
   /** Two sessions have become one: the id with the lower opening offset lives, every other id gets a tombstone. */
-  #bridge(earlier: Session, later: Session, offset: Offset): Session {
-    const [survivor, other] = earlier.openedOffset < later.openedOffset ? [earlier, later] : [later, earlier]
-    survivor.absorb(other)
-    survivor.version = offset + 1
-    for (const absorbedId of [other.id, ...(other.absorbed ?? [])]) {
+  #bridge(visitor: number, earlier: number, later: number, newer: number, offset: Offset): number {
+    const sessions = this.#sessions
+    const [survivor, other] = sessions.openedOffset(earlier) < sessions.openedOffset(later) ?
+      [earlier, later] :
+      [later, earlier]
+    const gone = [sessions.id(other), ...sessions.absorbed(other)]
+    const before = sessions.older(earlier)
+    sessions.absorb(survivor, other, offset)
+    sessions.setOlder(survivor, before)
+    this.#putAfter(visitor, newer, survivor)
+    for (const absorbedId of gone) {
       this.#changes.tombstones.push({
         absorbedId,
-        mergedInto: survivor.id,
-        visitorId: survivor.visitorId,
-        startedAt: survivor.startedAt,
-        endedAt: survivor.endedAt,
-        version: survivor.version
+        mergedInto: sessions.id(survivor),
+        visitorId: this.#visitors.id(visitor) as VisitorId,
+        startedAt: sessions.startedAt(survivor) as EpochMillis,
+        endedAt: sessions.endedAt(survivor) as EpochMillis,
+        version: sessions.version(survivor)
       })
     }
     return survivor
   }
 
-  #visitor(id: VisitorId): Visitor {
-    let visitor = this.#visitors.get(id)
-    if (visitor === undefined) {
-      visitor = new Visitor(id)
-      this.#visitors.set(id, visitor)
-      this.#expiry.schedule(visitor, this.#watermark + this.#horizonMs)
+  /** Drops the visitor's sessions that are out of reach: no acceptable event can touch them. */
+  #forgetSessions(visitor: number): void {
+    const { reachableFrom } = this
+    let newer = none
+    let session = this.#visitors.session(visitor)
+    while (session !== none && this.#sessions.endedAt(session) >= reachableFrom) {
+      newer = session
+      session = this.#sessions.older(session)
     }
+    if (session === none) return
+    this.#putAfter(visitor, newer, none)
+    while (session !== none) {
+      const older = this.#sessions.older(session)
+      this.#sessions.release(session)
+      session = older
+    }
+  }
+
+  /** Drops a visitor from memory, with its sessions. */
+  #drop(visitor: number): void {
+    for (let session = this.#visitors.session(visitor); session !== none;) {
+      const older = this.#sessions.older(session)
+      this.#sessions.release(session)
+      session = older
+    }
+    this.#clicks.drop(visitor)
+    this.#visitors.delete(visitor)
+  }
+
+  /** The visitor of an event, if memory holds it, or `nobody`. */
+  #find(events: EventBatch, index: number): number {
+    const at = index * placeStride + Text.visitorId
+    const hash = this.#prints[index * fingerprintStride + 3]!
+    return this.#visitors.find(hash, events.view, events.places[at]!, events.places[at + 1]!)
+  }
+
+  #visitor(events: EventBatch, index: number): number {
+    const found = this.#find(events, index)
+    if (found !== nobody) return found
+    const at = index * placeStride + Text.visitorId
+    const hash = this.#prints[index * fingerprintStride + 3]!
+    return this.#newVisitor(hash, events.view, events.places[at]!, events.places[at + 1]!)
+  }
+
+  /** The visitor with this id, which the warehouse remembers. */
+  #remembered(id: VisitorId): number {
+    const ids = this.#ids
+    ids.set(id, "")
+    ids.fingerprint(loadedPrint, 0)
+    const hash = loadedPrint[3]!
+    const found = this.#visitors.find(hash, ids.view, 0, ids.firstLength)
+    return found !== nobody ? found : this.#newVisitor(hash, ids.view, 0, ids.firstLength)
+  }
+
+  #newVisitor(hash: number, view: DataView, start: number, length: number): number {
+    const visitor = this.#visitors.add(hash, view, start, length)
+    this.#schedule(visitor, this.#watermark + this.#horizonMs)
     return visitor
   }
 
-  readonly #due = (visitor: Visitor): void => {
-    if (this.#visitors.get(visitor.id) !== visitor) return
-    if (visitor.endedAt < this.reachableFrom) this.#visitors.delete(visitor.id)
-    else this.#expiry.schedule(visitor, visitor.endedAt + this.#horizonMs)
+  /** Buckets are known by their lower 32 bits in the visitor's row. */
+  #schedule(visitor: number, at: number): void {
+    this.#visitors.setBucket(visitor, this.#expiry.schedule(visitor, at) | 0)
   }
 
-  #countClick(
-    visitor: Visitor,
-    eventTs: EpochMillis,
-    item: string,
-    offset: Offset,
-    appendedAt: EpochMillis,
-    session: SessionId,
-    changed: (finding: Finding) => void
-  ): void {
-    const { seenFrom } = this
-    if (visitor.clicks === undefined) {
-      visitor.newestClick = this.#recentClicks.add(eventTs, item, visitor.newestClick, this.recentFrom)
-      if (++visitor.clicksAtMost <= this.#rules.clicksBelow) return
-      visitor.clicksAtMost = this.#recentClicks.count(visitor.newestClick, this.recentFrom)
-      if (visitor.clicksAtMost <= this.#rules.clicksBelow) return
-      visitor.clicks = this.#busy(visitor)
-    }
-    const click = this.#click
-    click.eventTs = eventTs
-    click.item = item
-    click.offset = offset
-    click.appendedAt = appendedAt
-    click.sessionId = session
-    visitor.clicks.add(this.#rules, visitor.id, click, seenFrom, changed)
-  }
-
-  /** The visitor's clicks before the newest, out of the ring: the newest is added by the caller. */
-  #busy(visitor: Visitor): Clicks {
-    const clicks: Array<{ eventTs: number; item: string }> = []
-    this.#recentClicks.each(visitor.newestClick, (eventTs, item) => clicks.push({ eventTs, item }))
-    return new Clicks(clicks.slice(1))
-  }
-
-  #touch(session: Session): void {
-    if (session.dirty) return
-    session.dirty = true
-    this.#changes.sessions.push(session)
+  readonly #due = (visitor: number, bucket: number): void => {
+    // The row may be another visitor's by now.
+    if (!this.#visitors.isHeld(visitor) || this.#visitors.bucket(visitor) !== (bucket | 0)) return
+    const newest = this.#visitors.session(visitor)
+    const endedAt = newest === none ? -Infinity : this.#sessions.endedAt(newest)
+    if (endedAt < this.reachableFrom) this.#drop(visitor)
+    else this.#schedule(visitor, endedAt + this.#horizonMs)
   }
 
   readonly #touchFinding = (finding: Finding): void => {
@@ -380,40 +465,32 @@ export class PartitionCore {
     else counts.deadLettered++
   }
 
-  #kept(batch: DecodedBatch, index: number, why: DecodeFailure, event: ClickEvent | undefined): KeptRecord {
+  #kept(events: EventBatch, index: number, why: DecodeFailure): KeptRecord {
+    const event = events.event(index)
     return {
-      offset: batch.offsets[index]!,
-      appendedAt: batch.appendedAt[index]!,
-      key: batch.source.key(index),
-      value: batch.source.value(index),
-      headers: batch.source.headers(index) ?? {},
+      offset: events.offsets[index]! as Offset,
+      appendedAt: events.appendedAt[index]! as EpochMillis,
+      key: events.source.key(index),
+      value: events.source.value(index),
+      headers: events.source.headers(index) ?? {},
       reason: why.reason,
       detail: why.detail,
-      event,
+      event: isEvent(event) ? event : undefined,
       watermark: this.#watermark
     }
   }
 }
 
+/** So many that what they touch stays in the cache until they are stepped. */
+const lookAheadRecords = 128
+
+/** The fingerprint of an id that comes back from the warehouse. */
+const loadedPrint = new Int32Array(fingerprintStride)
+
+const refusal = (eventTs: number, appendedAt: number): DecodeFailure =>
+  eventTs < eventTsMin ?
+    { reason: "before_2000", detail: "event_ts is before 2000-01-01" } :
+    { reason: "future", detail: `event_ts is ${eventTs - appendedAt} ms after the append time` }
+
 const lateReason: DecodeFailure = { reason: "late", detail: "event_ts is before watermark - allowed lateness" }
 const ignoreFinding = (): void => {}
-
-/**
- * Sessions from events grouped by their session_id at acceptance. Events of one such group are always in one session, so groups
- * that lie within the gap of each other are one session, and no others are.
- */
-const regroup = (history: VisitorHistory, gapMs: number): ReadonlyArray<Session> => {
-  const sessions: Array<Session> = []
-  let group: Array<SessionParts> = []
-  let endedAt = -Infinity
-  for (const parts of history.sessions.toSorted((a, b) => a.startedAt - b.startedAt)) {
-    if (group.length > 0 && parts.startedAt > endedAt + gapMs) {
-      sessions.push(Session.fromParts(history.visitorId, group))
-      group = []
-    }
-    group.push(parts)
-    endedAt = group.length === 1 ? parts.endedAt : Math.max(endedAt, parts.endedAt)
-  }
-  if (group.length > 0) sessions.push(Session.fromParts(history.visitorId, group))
-  return sessions
-}

@@ -6,7 +6,6 @@
  * decides. A rebuild costs one pass and happens after at least as many insertions as there are live ids: O(1) amortised.
  */
 import type { EpochMillis } from "../domain/Identifiers.ts"
-import { fingerprint, fingerprintWords } from "./Fingerprint.ts"
 
 const slotWords = 4
 const capacityMin = 256
@@ -31,12 +30,18 @@ export class SeenIds {
     return this.#slots.byteLength
   }
 
+  /** Loads the slot in which a search for this fingerprint begins, so that a search soon after finds it in the cache. */
+  touch(word: number): number {
+    return this.#slots[this.#home(word)]!
+  }
+
   /**
    * True when the id counts as seen; otherwise remembers it as accepted at `eventTs` and answers false.
+   * @param prints the id's fingerprint stands here, from `at` on
    * @param seenFrom watermark - lateness: an id whose event_ts is before it is forgotten.
    */
-  seen(visitor: string, eventId: string, eventTs: EpochMillis, seenFrom: number): boolean {
-    const slot = this.#find(visitor, eventId)
+  seen(prints: Int32Array, at: number, eventTs: EpochMillis, seenFrom: number): boolean {
+    const slot = this.#find(prints, at)
     const slots = this.#slots
     const relative = slots[slot + 3]! >>> 0
     if (relative !== 0) {
@@ -47,22 +52,25 @@ export class SeenIds {
   }
 
   /** Remembers an id that was accepted before (recovery). The newest time wins, as it did when it was accepted. */
-  remember(visitor: string, eventId: string, eventTs: EpochMillis, seenFrom: number): void {
-    const slot = this.#find(visitor, eventId)
+  remember(prints: Int32Array, at: number, eventTs: EpochMillis, seenFrom: number): void {
+    const slot = this.#find(prints, at)
     const relative = this.#slots[slot + 3]! >>> 0
     if (relative === 0) this.#used++
     else if (this.#base + relative - 1 >= eventTs) return
     this.#write(slot, eventTs, seenFrom)
   }
 
-  #find(visitor: string, eventId: string): number {
-    fingerprint(visitor, eventId)
-    const a = fingerprintWords[0]!
-    const b = fingerprintWords[1]!
-    const c = fingerprintWords[2]!
+  #home(word: number): number {
+    return Math.floor(((word >>> 0) * this.#capacity) / 4_294_967_296) * slotWords
+  }
+
+  #find(prints: Int32Array, at: number): number {
+    const a = prints[at]!
+    const b = prints[at + 1]!
+    const c = prints[at + 2]!
     const slots = this.#slots
     const end = this.#capacity * slotWords
-    let slot = Math.floor(((a >>> 0) * this.#capacity) / 4_294_967_296) * slotWords
+    let slot = this.#home(a)
     while (slots[slot + 3] !== 0) {
       if (slots[slot] === a && slots[slot + 1] === b && slots[slot + 2] === c) return slot
       slot += slotWords
@@ -92,7 +100,7 @@ export class SeenIds {
   #place(a: number, b: number, c: number, relative: number): void {
     const slots = this.#slots
     const end = this.#capacity * slotWords
-    let slot = Math.floor(((a >>> 0) * this.#capacity) / 4_294_967_296) * slotWords
+    let slot = this.#home(a)
     while (slots[slot + 3] !== 0) {
       slot += slotWords
       if (slot === end) slot = 0

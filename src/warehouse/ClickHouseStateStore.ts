@@ -7,7 +7,7 @@ import type { Offset, Partition, SessionId, VisitorId } from "../domain/Identifi
 import { epochMillis } from "../domain/Identifiers.ts"
 import type { CoreSettings } from "../domain/Settings.ts"
 import type { RecentEvent } from "../sessionizer/PartitionCore.ts"
-import type { SessionParts } from "../sessionizer/Session.ts"
+import type { SessionParts } from "../sessionizer/SessionParts.ts"
 import { noWatermark } from "./FlushBlocks.ts"
 import { RowBinaryReader } from "./RowBinaryReader.ts"
 import type { Checkpoint, HistoryRequest, OpenVisitor } from "./StateStore.ts"

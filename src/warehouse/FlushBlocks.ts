@@ -2,13 +2,15 @@
  * A flush as blocks of rows, in the order in which they must be acknowledged: data, then the days it touched, then the decision
  * hashes, and only then the checkpoint that makes it count. Writing any of it again changes nothing.
  */
-import type { EpochMillis, Partition, SessionId } from "../domain/Identifiers.ts"
+import type { Partition, SessionId } from "../domain/Identifiers.ts"
 import type { CoreSettings } from "../domain/Settings.ts"
 import { coreVersion } from "../domain/Settings.ts"
 import type { AcceptedEvents, Changes, KeptRecord, Tombstone } from "../sessionizer/Changes.ts"
 import type { Finding } from "../sessionizer/Finding.ts"
+import type { NumberColumn } from "../sessionizer/NumberColumn.ts"
 import type { CorePosition } from "../sessionizer/PartitionCore.ts"
-import type { Session } from "../sessionizer/Session.ts"
+import type { SessionRows } from "../sessionizer/SessionRows.ts"
+import { TextColumn } from "../sessionizer/TextColumn.ts"
 import type { Column, TableBlock } from "./TableBlock.ts"
 
 /** What one partition brings to a flush. */
@@ -51,137 +53,141 @@ export const flushSteps = (
   ].map((step) => step.filter((block) => block.rows > 0)).filter((step) => step.length > 0)
 
 const eventsBlock = (flushes: ReadonlyArray<PartitionFlush>): TableBlock => {
-  const of = <A>(read: (events: AcceptedEvents) => ReadonlyArray<A>): ReadonlyArray<A> =>
-    flushes.length === 1 ? read(flushes[0]!.changes.events) : flushes.flatMap(({ changes }) => read(changes.events))
-  const eventId = of((events) => events.eventId)
+  const parts = flushes.map(({ changes }) => changes.events)
+  const of = <A>(read: (events: AcceptedEvents) => A): ReadonlyArray<A> => parts.map(read)
+  const numbers = (read: (events: AcceptedEvents) => Float64Array): Float64Array => joined(parts.map(read))
   return {
     table: "events_raw",
-    rows: eventId.length,
+    rows: parts.reduce((sum, { length }) => sum + length, 0),
     columns: [
-      { name: "event_id", type: "String", values: eventId },
-      { name: "visitor_id", type: "String", values: of((events) => events.visitorId) },
-      { name: "event_ts", type: "DateTime64(3, 'UTC')", values: of((events) => events.eventTs) },
-      { name: "event_type", type: "LowCardinality(String)", values: of((events) => events.eventType) },
-      { name: "item_id", type: "String", values: of((events) => events.itemId) },
-      { name: "category", type: "LowCardinality(String)", values: of((events) => events.category) },
-      { name: "price", type: "Decimal(18, 4)", values: of((events) => events.price) },
-      { name: "currency", type: "LowCardinality(String)", values: of((events) => events.currency) },
-      { name: "quantity", type: "UInt32", values: of((events) => events.quantity) },
-      { name: "url", type: "String", values: of((events) => events.url) },
-      { name: "referrer", type: "String", values: of((events) => events.referrer) },
-      { name: "user_agent", type: "String", values: of((events) => events.userAgent) },
-      { name: "properties", type: "Map(String, String)", values: of((events) => events.properties) },
-      { name: "truncated", type: "Bool", values: of((events) => events.truncated) },
-      { name: "appended_at", type: "DateTime64(3, 'UTC')", values: of((events) => events.appendedAt) },
+      { name: "event_id", type: "Texts", values: of((events) => events.eventId) },
+      { name: "visitor_id", type: "Texts", values: of((events) => events.visitorId) },
+      { name: "event_ts", type: "DateTime64(3, 'UTC')", values: numbers((events) => events.eventTs) },
+      { name: "event_type", type: "Words", values: of((events) => events.eventType) },
+      { name: "item_id", type: "Texts", values: of((events) => events.itemId) },
+      { name: "category", type: "Words", values: of((events) => events.category) },
+      { name: "price", type: "Decimal(18, 4)", values: numbers((events) => events.price) },
+      { name: "currency", type: "Words", values: of((events) => events.currency) },
+      { name: "quantity", type: "UInt32", values: numbers((events) => events.quantity) },
+      { name: "url", type: "Texts", values: of((events) => events.url) },
+      { name: "referrer", type: "Texts", values: of((events) => events.referrer) },
+      { name: "user_agent", type: "Texts", values: of((events) => events.userAgent) },
+      { name: "properties", type: "Map(String, String)", values: parts.flatMap(({ properties }) => properties) },
+      { name: "truncated", type: "Bool", values: parts.flatMap(({ truncated }) => truncated) },
+      { name: "appended_at", type: "DateTime64(3, 'UTC')", values: numbers((events) => events.appendedAt) },
       {
         name: "partition",
         type: "UInt16",
-        values: flushes.flatMap(({ changes, partition }) =>
-          Array.from<number>({ length: changes.events.length }).fill(partition)
+        values: joined(
+          flushes.map(({ changes, partition }) => new Float64Array(changes.events.length).fill(partition))
         )
       },
-      { name: "offset", type: "UInt64", values: of((events) => events.offset) },
-      { name: "session_id", type: "String", values: of((events) => events.sessionId) }
+      { name: "offset", type: "UInt64", values: numbers((events) => events.offset) },
+      { name: "session_id", type: "Texts", values: of((events) => events.sessionId) }
     ]
   }
+}
+
+const joined = (parts: ReadonlyArray<Float64Array>): Float64Array => {
+  const whole = new Float64Array(parts.reduce((sum, { length }) => sum + length, 0))
+  let at = 0
+  for (const part of parts) {
+    whole.set(part, at)
+    at += part.length
+  }
+  return whole
 }
 
 /** A session row: a living session or the tombstone of one that was merged away. */
 const eachSessionRow = (
-  { changes }: PartitionFlush,
-  visit: (
-    id: SessionId,
-    startedAt: EpochMillis,
-    endedAt: EpochMillis,
-    version: number,
-    row: Session | Tombstone
-  ) => void
+  { changes: { sessions, tombstones } }: PartitionFlush,
+  visit: (openedAt: number, startedAt: number, version: number) => void
 ): void => {
-  for (const session of changes.sessions) {
-    if (!session.merged) visit(session.id, session.startedAt, session.endedAt, session.version, session)
-  }
-  for (const tombstone of changes.tombstones) {
-    visit(tombstone.absorbedId, tombstone.startedAt, tombstone.endedAt, tombstone.version, tombstone)
+  const { openedAt, startedAt, version } = sessions
+  for (let i = 0; i < sessions.length; i++) visit(openedAt.values[i]!, startedAt.values[i]!, version.values[i]!)
+  for (const tombstone of tombstones) {
+    visit(openedAtOf(tombstone.absorbedId), tombstone.startedAt, tombstone.version)
   }
 }
 
-const noAmounts: ReadonlyMap<string, bigint> = new Map()
-
-/** Filled in one pass, like the events. A tombstone counts nothing. */
+/** The living sessions of all partitions, then the tombstones, which count nothing. */
 const sessionsBlock = (flushes: ReadonlyArray<PartitionFlush>): TableBlock => {
-  const ids: Array<string> = []
-  const visitorIds: Array<string> = []
-  const startedAts: Array<number> = []
-  const endedAts: Array<number> = []
-  const events: Array<number> = []
-  const clicks: Array<number> = []
-  const carts: Array<number> = []
-  const purchases: Array<number> = []
-  const uniqueItems: Array<number> = []
-  const revenues: Array<bigint> = []
-  const revenuesByCurrency: Array<ReadonlyMap<string, bigint>> = []
-  const entryUrls: Array<string> = []
-  const exitUrls: Array<string> = []
-  const firstReferrers: Array<string> = []
-  const userAgents: Array<string> = []
-  const mergedInto: Array<string> = []
-  const partitions: Array<number> = []
-  const versions: Array<number> = []
-  for (const flush of flushes) {
-    eachSessionRow(flush, (id, startedAt, endedAt, version, row) => {
-      ids.push(id)
-      startedAts.push(startedAt)
-      endedAts.push(endedAt)
-      versions.push(version)
-      visitorIds.push(row.visitorId)
-      partitions.push(flush.partition)
-      const session = "mergedInto" in row ? undefined : row
-      mergedInto.push("mergedInto" in row ? row.mergedInto : "")
-      events.push(session?.events ?? 0)
-      clicks.push(session?.clicks ?? 0)
-      carts.push(session?.carts ?? 0)
-      purchases.push(session?.purchases ?? 0)
-      uniqueItems.push(session?.uniqueItems ?? 0)
-      revenues.push(session?.revenue ?? 0n)
-      revenuesByCurrency.push(sorted(session?.revenueByCurrency))
-      entryUrls.push(session?.entryUrl ?? "")
-      exitUrls.push(session?.exitUrl ?? "")
-      firstReferrers.push(session?.firstReferrer ?? "")
-      userAgents.push(session?.userAgent ?? "")
-    })
-  }
+  const parts = flushes.map(({ changes }) => changes.sessions)
+  const graves = flushes.flatMap(({ changes, partition }) =>
+    changes.tombstones.map((tombstone) => ({ partition, tombstone }))
+  )
+  const lived = parts.reduce((sum, { length }) => sum + length, 0)
+  const numbers = (
+    read: (rows: SessionRows) => NumberColumn,
+    ofGrave: (tombstone: Tombstone) => number
+  ): Float64Array =>
+    joined([
+      ...parts.map((rows) => read(rows).values),
+      Float64Array.from(graves, ({ tombstone }) => ofGrave(tombstone))
+    ])
+  const texts = (
+    read: (rows: SessionRows) => TextColumn,
+    ofGrave: (tombstone: Tombstone) => string
+  ): ReadonlyArray<TextColumn> => [
+    ...parts.map(read),
+    TextColumn.of(graves.map(({ tombstone }) => ofGrave(tombstone)))
+  ]
+  const nothing = () => 0
+  const noText = () => ""
   return {
     table: "sessions_raw",
-    rows: ids.length,
+    rows: lived + graves.length,
     columns: [
-      { name: "session_id", type: "String", values: ids },
-      { name: "visitor_id", type: "String", values: visitorIds },
-      { name: "started_at", type: "DateTime64(3, 'UTC')", values: startedAts },
-      { name: "ended_at", type: "DateTime64(3, 'UTC')", values: endedAts },
-      { name: "events", type: "UInt32", values: events },
-      { name: "clicks", type: "UInt32", values: clicks },
-      { name: "carts", type: "UInt32", values: carts },
-      { name: "purchases", type: "UInt32", values: purchases },
-      { name: "unique_items", type: "UInt32", values: uniqueItems },
-      { name: "revenue", type: "Decimal(38, 4)", values: revenues },
-      { name: "revenue_by_currency", type: "Map(String, Decimal(38, 4))", values: revenuesByCurrency },
-      { name: "entry_url", type: "String", values: entryUrls },
-      { name: "exit_url", type: "String", values: exitUrls },
-      { name: "first_referrer", type: "String", values: firstReferrers },
-      { name: "user_agent", type: "String", values: userAgents },
-      { name: "merged_into", type: "String", values: mergedInto },
-      { name: "partition", type: "UInt16", values: partitions },
-      { name: "version", type: "UInt64", values: versions }
+      { name: "session_id", type: "Texts", values: texts((rows) => rows.sessionId, (grave) => grave.absorbedId) },
+      { name: "visitor_id", type: "Texts", values: texts((rows) => rows.visitorId, (grave) => grave.visitorId) },
+      {
+        name: "started_at",
+        type: "DateTime64(3, 'UTC')",
+        values: numbers((rows) => rows.startedAt, (grave) => grave.startedAt)
+      },
+      {
+        name: "ended_at",
+        type: "DateTime64(3, 'UTC')",
+        values: numbers((rows) => rows.endedAt, (grave) => grave.endedAt)
+      },
+      { name: "events", type: "UInt32", values: numbers((rows) => rows.events, nothing) },
+      { name: "clicks", type: "UInt32", values: numbers((rows) => rows.clicks, nothing) },
+      { name: "carts", type: "UInt32", values: numbers((rows) => rows.carts, nothing) },
+      { name: "purchases", type: "UInt32", values: numbers((rows) => rows.purchases, nothing) },
+      { name: "unique_items", type: "UInt32", values: numbers((rows) => rows.uniqueItems, nothing) },
+      {
+        name: "revenue",
+        type: "Decimal(38, 4)",
+        values: [...parts.flatMap(({ revenue }) => revenue), ...graves.map(() => 0n)]
+      },
+      {
+        name: "revenue_by_currency",
+        type: "Map(String, Decimal(38, 4))",
+        values: [...parts.flatMap(({ revenueByCurrency }) => revenueByCurrency), ...graves.map(() => noAmounts)]
+      },
+      { name: "entry_url", type: "Texts", values: texts((rows) => rows.entryUrl, noText) },
+      { name: "exit_url", type: "Texts", values: texts((rows) => rows.exitUrl, noText) },
+      { name: "first_referrer", type: "Texts", values: texts((rows) => rows.firstReferrer, noText) },
+      { name: "user_agent", type: "Texts", values: texts((rows) => rows.userAgent, noText) },
+      {
+        name: "merged_into",
+        type: "Texts",
+        values: [TextColumn.empty(lived), TextColumn.of(graves.map(({ tombstone }) => tombstone.mergedInto))]
+      },
+      {
+        name: "partition",
+        type: "UInt16",
+        values: joined([
+          ...flushes.map(({ changes, partition }) => new Float64Array(changes.sessions.length).fill(partition)),
+          Float64Array.from(graves, ({ partition }) => partition)
+        ])
+      },
+      { name: "version", type: "UInt64", values: numbers((rows) => rows.version, (grave) => grave.version) }
     ]
   }
 }
 
-/**
- * By currency code: a row has one possible content, in whatever order purchases came. A copy, since the session goes on while
- * the block is written.
- */
-const sorted = (amounts: ReadonlyMap<string, bigint> | undefined): ReadonlyMap<string, bigint> =>
-  amounts === undefined ? noAmounts : new Map([...amounts].sort(([a], [b]) => a < b ? -1 : 1))
+const noAmounts: ReadonlyMap<string, bigint> = new Map()
 
 const aliasesBlock = (flushes: ReadonlyArray<PartitionFlush>): TableBlock => {
   const rows = flushes.flatMap(({ changes, partition }) =>
@@ -303,8 +309,8 @@ const touchedDaysBlock = (flushes: ReadonlyArray<PartitionFlush>): TableBlock =>
     }
     const { eventTs, offset } = flush.changes.events
     for (let i = 0; i < offset.length; i++) touch(Math.floor(eventTs[i]! / dayMs), offset[i]! + 1)
-    eachSessionRow(flush, (id, startedAt, _endedAt, version) => {
-      const openingDay = Math.floor(openedAt(id) / dayMs)
+    eachSessionRow(flush, (openedAt, startedAt, version) => {
+      const openingDay = Math.floor(openedAt / dayMs)
       for (let day = Math.floor(startedAt / dayMs); day <= openingDay; day++) touch(day, version)
     })
     endRun()
@@ -327,7 +333,7 @@ const touchedDaysBlock = (flushes: ReadonlyArray<PartitionFlush>): TableBlock =>
 }
 
 /** A session's opening event's time is the first twelve hex digits of its id. */
-const openedAt = (id: SessionId): number => Number.parseInt(id.slice(0, 12), 16)
+const openedAtOf = (id: SessionId): number => Number.parseInt(id.slice(0, 12), 16)
 
 const decisionHashesBlock = (flushes: ReadonlyArray<PartitionFlush>, identity: FlushIdentity): TableBlock => {
   const rows = flushes.flatMap(({ changes, partition, position }) => [

@@ -5,7 +5,9 @@
  *
  * Format: https://clickhouse.com/docs/interfaces/formats/Native; LowCardinality: SerializationLowCardinality.cpp.
  */
+import type { WordColumn } from "../sessionizer/WordColumn.ts"
 import type { Column, TableBlock } from "./TableBlock.ts"
+import { rowsOf } from "./TableBlock.ts"
 
 /** Memory to encode into. It grows and is kept, so that a steady load allocates nothing. */
 export class Scratch {
@@ -46,14 +48,17 @@ export const encodeNative = (block: TableBlock, scratch: Scratch = new Scratch()
   writeVarint(scratch, block.columns.length)
   writeVarint(scratch, block.rows)
   for (const column of block.columns) {
-    if (column.values.length !== block.rows) {
-      throw new RangeError(`${block.table}.${column.name} has ${column.values.length} values for ${block.rows} rows`)
+    if (rowsOf(column) !== block.rows) {
+      throw new RangeError(`${block.table}.${column.name} has ${rowsOf(column)} values for ${block.rows} rows`)
     }
-    writeStrings(scratch, [column.name, column.type === "Bytes" ? "String" : column.type])
+    writeStrings(scratch, [column.name, typeName(column)])
     if (block.rows > 0) writeColumn(scratch, column, `${block.table}.${column.name}`)
   }
   return scratch.bytes.subarray(0, scratch.length)
 }
+
+const typeName = ({ type }: Column): string =>
+  type === "Bytes" || type === "Texts" ? "String" : type === "Words" ? "LowCardinality(String)" : type
 
 const writeColumn = (scratch: Scratch, column: Column, name: string): void => {
   switch (column.type) {
@@ -61,6 +66,11 @@ const writeColumn = (scratch: Scratch, column: Column, name: string): void => {
       return writeStrings(scratch, column.values)
     case "LowCardinality(String)":
       return writeDictionary(scratch, column.values)
+    case "Texts":
+      for (const part of column.values) writeRaw(scratch, part.bytes)
+      return
+    case "Words":
+      return writeWords(scratch, column.values)
     case "Bytes":
       return writeBytes(scratch, column.values)
     case "Bool":
@@ -170,12 +180,32 @@ const writeDictionary = (scratch: Scratch, values: ReadonlyArray<string>): void 
     }
     indexes[i] = lastIndex
   }
+  writeIndexed(scratch, keys, indexes)
+}
+
+/** The parts have dictionaries of their own: one is made of all. */
+const writeWords = (scratch: Scratch, parts: ReadonlyArray<WordColumn>): void => {
+  const known = new Map<string, number>()
+  const indexes = new Uint32Array(parts.reduce((sum, { count }) => sum + count, 0))
+  let at = 0
+  for (const part of parts) {
+    const places = Array.from(part.keys, (key) => {
+      const place = known.get(key) ?? known.size
+      known.set(key, place)
+      return place
+    })
+    for (const index of part.indexes) indexes[at++] = places[index]!
+  }
+  writeIndexed(scratch, [...known.keys()], indexes)
+}
+
+const writeIndexed = (scratch: Scratch, keys: ReadonlyArray<string>, indexes: Uint32Array): void => {
   const width = keys.length <= 0x100 ? 0 : keys.length <= 0x10000 ? 1 : 2
   putInt64(scratch, dictionaryVersion)
   putInt64(scratch, additionalKeys | updateDictionary | width)
   putInt64(scratch, keys.length)
   writeStrings(scratch, keys)
-  putInt64(scratch, rows)
+  putInt64(scratch, indexes.length)
   writeTyped(scratch, width === 0 ? Uint8Array.from(indexes) : width === 1 ? Uint16Array.from(indexes) : indexes)
 }
 
@@ -293,10 +323,11 @@ const writeBigintMaps = (
 const writeTyped = (
   scratch: Scratch,
   typed: Uint8Array | Uint16Array | Uint32Array | Int32Array | Float64Array | BigInt64Array | BigUint64Array
-): void => {
-  const bytes = scratch.reserve(typed.byteLength)
-  bytes.set(new Uint8Array(typed.buffer, typed.byteOffset, typed.byteLength), scratch.length)
-  scratch.length += typed.byteLength
+): void => writeRaw(scratch, new Uint8Array(typed.buffer, typed.byteOffset, typed.byteLength))
+
+const writeRaw = (scratch: Scratch, raw: Uint8Array): void => {
+  scratch.reserve(raw.length).set(raw, scratch.length)
+  scratch.length += raw.length
 }
 
 const isBigints = (values: ArrayLike<number> | ReadonlyArray<bigint>): values is ReadonlyArray<bigint> =>

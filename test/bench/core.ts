@@ -7,13 +7,14 @@
  */
 import { parseArgs } from "node:util"
 import type { ClickEvent } from "../../src/domain/ClickEvent.ts"
-import type { EpochMillis, Offset, Partition, VisitorId } from "../../src/domain/Identifiers.ts"
+import type { EventBatch } from "../../src/domain/EventBatch.ts"
+import type { Offset, Partition, VisitorId } from "../../src/domain/Identifiers.ts"
 import { murmur2 } from "../../src/domain/Murmur2.ts"
 import { defaultCoreSettings } from "../../src/domain/Settings.ts"
 import { partitionOf } from "../../src/log/Partitioner.ts"
 import { ShopTraffic } from "../../src/operations/traffic/ShopTraffic.ts"
-import type { DecodedBatch } from "../../src/sessionizer/DecodedBatch.ts"
 import { PartitionCore, startPosition } from "../../src/sessionizer/PartitionCore.ts"
+import { decodedBatch, encoded } from "../support/EventBatches.ts"
 import { machine } from "./machine.ts"
 
 const { values } = parseArgs({
@@ -40,7 +41,6 @@ const ofPopulation = (event: ClickEvent): ClickEvent => {
   }
   return event
 }
-const noBytes = new Uint8Array(0)
 
 const traffic = new ShopTraffic({ seed: 1, startMs: Date.UTC(2026, 0, 1), eventsPerSecond: 15_000, visitors })
 const cores = Array.from(
@@ -62,12 +62,13 @@ while (stepped < records) {
   sinceFlush += batchRecords * partitions
   if (sinceFlush >= flushRecords) {
     sinceFlush = 0
-    for (const core of cores) core.takeChanges()
+    for (const core of cores) core.reuse(core.takeChanges())
   }
   const spent = performance.now() - before
   const cpu = process.cpuUsage(cpuBefore)
   cpuMicros += cpu.user + cpu.system
   milliseconds += spent
+  for (const batch of batches) batch.release()
   rates.push(batchRecords * partitions / spent * 1000)
 }
 
@@ -101,15 +102,15 @@ function sum(read: (core: PartitionCore) => number): number {
   return cores.reduce((total, core) => total + read(core), 0)
 }
 
-function makeBatches(events: ReadonlyArray<ClickEvent>): ReadonlyArray<DecodedBatch> {
-  return cores.map((core) => {
-    const mine = events.filter((event) => partitionOf(event.visitorId, partitions) === core.partition)
-    return {
-      partition: core.partition,
-      offsets: mine.map((_, i) => core.nextOffset + i as Offset),
-      appendedAt: mine.map(() => traffic.nextAt as EpochMillis),
-      events: mine,
-      source: { value: () => noBytes, key: () => noBytes, headers: () => undefined }
-    }
-  })
+function makeBatches(events: ReadonlyArray<ClickEvent>): ReadonlyArray<EventBatch> {
+  return cores.map(({ nextOffset, partition }) =>
+    decodedBatch(
+      partition,
+      events.filter((event) => partitionOf(event.visitorId, partitions) === partition).map((event, i) => ({
+        offset: nextOffset + i,
+        appendedAt: traffic.nextAt,
+        value: encoded(event)
+      }))
+    )
+  )
 }

@@ -1,7 +1,7 @@
 /** Events of every shape that the log may hold, for property tests. */
 import * as fc from "fast-check"
 import type { ClickEvent } from "../../src/domain/ClickEvent.ts"
-import { noProperties } from "../../src/log/FastAvro.ts"
+import { noProperties } from "../../src/domain/EventBatch.ts"
 
 const text = (maxLength: number) =>
   fc.oneof(

@@ -4,9 +4,13 @@ import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import { avroSchema } from "../../src/domain/ClickEvent.ts"
 import type { ClickEvent } from "../../src/domain/ClickEvent.ts"
+import type { EventBatch } from "../../src/domain/EventBatch.ts"
+import { isEvent, placeStride, Text } from "../../src/domain/EventBatch.ts"
+import type { DecodeFailure } from "../../src/domain/Outcome.ts"
 import type { AvroSchemaJson } from "../../src/log/SchemaRegistry.ts"
 import { avroType, RegistryError } from "../../src/log/SchemaRegistry.ts"
-import { DecodeFailure, encodeEvent, EventDecoder, headBytes, unknownIdMs } from "../../src/log/WireFormat.ts"
+import { encodeEvent, EventDecoder, headBytes, unknownIdMs } from "../../src/log/WireFormat.ts"
+import { storedBatch } from "../support/EventBatches.ts"
 import { clickEvent, toRaw } from "./EventArbitrary.ts"
 
 const fields = avroSchema.fields as ReadonlyArray<{ readonly name: string }>
@@ -50,10 +54,15 @@ const written = (id: number, value: unknown): Buffer => {
   return Buffer.concat([head, avroType(schemas.get(id)!).toBuffer(value)])
 }
 
-const batchOf = (values: ReadonlyArray<Buffer>) => ({ count: values.length, value: (i: number) => values[i]! })
+const batchOf = (values: ReadonlyArray<Buffer>) =>
+  storedBatch(0, values.map((value, offset) => ({ offset, appendedAt: 0, value })))
 
-const reasonOf = (decoded: ClickEvent | DecodeFailure | undefined) =>
-  decoded instanceof DecodeFailure ? decoded.reason : "event"
+const decode = (decoder: EventDecoder, value: Buffer): ClickEvent | DecodeFailure =>
+  decoder.decodeKnown(batchOf([value])).event(0)
+
+const contentsOf = (events: EventBatch) => [...events.records()].map(({ content }) => content)
+
+const reasonOf = (decoded: ClickEvent | DecodeFailure) => isEvent(decoded) ? "event" : decoded.reason
 
 const example = fc.sample(clickEvent, { numRuns: 1, seed: 1 })[0]!
 
@@ -66,8 +75,8 @@ describe("encodeEvent and EventDecoder", () => {
           const bytes = encodeEvent(ownId, event)
           assert.strictEqual(bytes.readUInt8(0), 0)
           assert.strictEqual(bytes.readUInt32BE(1), ownId)
-          assert.deepStrictEqual(decoder.decode(bytes), event)
-          assert.deepStrictEqual(decoder.decode(written(11, toRaw(event))), event)
+          assert.deepStrictEqual(decode(decoder, bytes), event)
+          assert.deepStrictEqual(decode(decoder, written(11, toRaw(event))), event)
         }),
         { numRuns: 500 }
       )
@@ -78,7 +87,7 @@ describe("encodeEvent and EventDecoder", () => {
       const decoder = yield* makeDecoder
       for (const price of [2 ** 52, Number.MAX_SAFE_INTEGER]) {
         const event = { ...example, price, eventTs: -price } as ClickEvent
-        assert.deepStrictEqual(decoder.decode(encodeEvent(ownId, event)), event)
+        assert.deepStrictEqual(decode(decoder, encodeEvent(ownId, event)), event)
       }
     }))
 
@@ -88,7 +97,7 @@ describe("encodeEvent and EventDecoder", () => {
       fc.assert(
         fc.property(clickEvent, (event) => {
           const expected = { ...event, quantity: 1, properties: {}, truncated: false }
-          assert.deepStrictEqual(decoder.decode(written(8, toRaw(event))), expected as ClickEvent)
+          assert.deepStrictEqual(decode(decoder, written(8, toRaw(event))), expected as ClickEvent)
         }),
         { numRuns: 200 }
       )
@@ -100,10 +109,43 @@ describe("encodeEvent and EventDecoder", () => {
       fc.assert(
         fc.property(clickEvent, fc.option(fc.string()), fc.array(fc.string()), (event, campaign, tags) => {
           const value = { ...toRaw(event), campaign, tags, scores: { a: 1.5, b: null } }
-          assert.deepStrictEqual(decoder.decode(written(9, value)), event)
+          assert.deepStrictEqual(decode(decoder, written(9, value)), event)
         }),
         { numRuns: 200 }
       )
+    }))
+
+  it.effect("read events of every writer in one batch, each as if it were alone", () =>
+    Effect.gen(function*() {
+      const decoder = yield* makeDecoder
+      const one = fc.tuple(clickEvent, fc.constantFrom(ownId, 8, 9, 10, 11, 99))
+      fc.assert(fc.property(fc.array(one), (all) => {
+        const values = all.map(([event, id]) =>
+          id === 99 ?
+            Buffer.from([0, 0, 0, 0, 99, 1]) :
+            written(id, id === 10 ? { total: 1 } : { ...toRaw(event), campaign: null, tags: [], scores: {} })
+        )
+        const together = contentsOf(decoder.decodeKnown(batchOf(values)))
+        assert.deepStrictEqual(together, values.map((value) => decode(decoder, value)))
+      }))
+    }))
+
+  it.effect("read ids that are no UTF-8 as what the warehouse will show: equal texts are equal bytes", () =>
+    Effect.gen(function*() {
+      const decoder = yield* makeDecoder
+      const spoiled = [128, 129].map((byte) => {
+        const value = Buffer.from(encodeEvent(ownId, { ...example, visitorId: "v?" } as ClickEvent))
+        value[value.indexOf("v?") + 1] = byte
+        return value
+      })
+      const events = decoder.decodeKnown(batchOf(spoiled))
+      const bytesOf = (index: number) => {
+        const at = index * placeStride + Text.visitorId
+        return events.bytes.toString("hex", events.places[at], events.places[at]! + events.places[at + 1]!)
+      }
+      assert.strictEqual(events.text(0, Text.visitorId), "v\ufffd")
+      assert.strictEqual(bytesOf(0), Buffer.from("v\ufffd").toString("hex"))
+      assert.strictEqual(bytesOf(1), bytesOf(0))
     }))
 
   it.effect("read map blocks that carry their size", () =>
@@ -114,7 +156,7 @@ describe("encodeEvent and EventDecoder", () => {
       const head = bytes.subarray(0, bytes.length - 7)
       assert.deepStrictEqual([...bytes.subarray(-7)], [2, 2, 107, 2, 118, 0, 1])
       const sized = Buffer.concat([head, Buffer.from([1, 8, 2, 107, 2, 118, 0, 1])])
-      assert.deepStrictEqual(decoder.decode(sized), { ...example, properties: { k: "v" }, truncated: true })
+      assert.deepStrictEqual(decode(decoder, sized), { ...example, properties: { k: "v" }, truncated: true })
     }))
 
   it.effect("never throw on junk, under any schema, and say why it is none", () =>
@@ -125,14 +167,14 @@ describe("encodeEvent and EventDecoder", () => {
         fc.property(ids, fc.uint8Array({ maxLength: 300 }), (id, body) => {
           const head = Buffer.alloc(headBytes)
           head.writeUInt32BE(id, 1)
-          const reason = reasonOf(decoder.decode(Buffer.concat([head, body])))
+          const reason = reasonOf(decode(decoder, Buffer.concat([head, body])))
           if (id === 99) assert.strictEqual(reason, "unknown_schema")
         }),
         { numRuns: 3_000 }
       )
       fc.assert(
         fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
-          decoder.decode(Buffer.from(bytes))
+          decode(decoder, Buffer.from(bytes))
         }),
         { numRuns: 1_000 }
       )
@@ -143,14 +185,14 @@ describe("encodeEvent and EventDecoder", () => {
       const decoder = yield* makeDecoder
       for (const id of [ownId, 8, 9]) {
         const value = written(id, { ...toRaw(example), campaign: null, tags: ["t"], scores: {} })
-        assert.strictEqual(reasonOf(decoder.decode(value)), "event")
+        assert.strictEqual(reasonOf(decode(decoder, value)), "event")
         for (let end = 0; end < value.length; end++) {
-          assert.strictEqual(reasonOf(decoder.decode(value.subarray(0, end))), "undecodable", `${id}: ${end} bytes`)
+          assert.strictEqual(reasonOf(decode(decoder, value.subarray(0, end))), "undecodable", `${id}: ${end} bytes`)
         }
-        assert.strictEqual(reasonOf(decoder.decode(Buffer.concat([value, Buffer.from([0])]))), "undecodable")
+        assert.strictEqual(reasonOf(decode(decoder, Buffer.concat([value, Buffer.from([0])]))), "undecodable")
       }
-      assert.strictEqual(reasonOf(decoder.decode(written(10, { total: 1 }))), "undecodable")
-      assert.strictEqual(reasonOf(decoder.decode(Buffer.from(`{"event_id":"e"}`))), "undecodable")
+      assert.strictEqual(reasonOf(decode(decoder, written(10, { total: 1 }))), "undecodable")
+      assert.strictEqual(reasonOf(decode(decoder, Buffer.from(`{"event_id":"e"}`))), "undecodable")
     }))
 
   it.effect("refuse a count of 2^50 entries at once", () =>
@@ -162,7 +204,7 @@ describe("encodeEvent and EventDecoder", () => {
         // Own: the map is the last but one. Newer: the last of all. Each with nothing behind its count.
         for (const cut of [1, 2]) {
           assert.strictEqual(
-            reasonOf(decoder.decode(Buffer.concat([value.subarray(0, -cut), count]))),
+            reasonOf(decode(decoder, Buffer.concat([value.subarray(0, -cut), count]))),
             "undecodable"
           )
         }
@@ -178,7 +220,7 @@ describe("EventDecoder and the registry", () => {
       const batch = batchOf([encodeEvent(ownId, example), written(8, toRaw(example)), encodeEvent(ownId, example)])
       for (let i = 0; i < 3; i++) {
         const decoded = yield* decoder.decodeBatch(batch)
-        assert.deepStrictEqual(decoded.map(reasonOf), ["event", "event", "event"])
+        assert.deepStrictEqual(contentsOf(decoded).map(reasonOf), ["event", "event", "event"])
       }
       assert.deepStrictEqual(asked, [ownId, 8])
     }))
@@ -192,7 +234,7 @@ describe("EventDecoder and the registry", () => {
       const batch = batchOf([encodeEvent(ownId, example)])
       assert.strictEqual((yield* Effect.flip(decoder.decodeBatch(batch)))._tag, "RegistryError")
       down = false
-      assert.deepStrictEqual(yield* decoder.decodeBatch(batch), [example])
+      assert.deepStrictEqual(contentsOf(yield* decoder.decodeBatch(batch)), [example])
     }))
 
   it.effect("asks again for an unknown id, but not for every batch", () =>
@@ -202,11 +244,11 @@ describe("EventDecoder and the registry", () => {
       const decoder = new EventDecoder(() => Effect.sync(() => (asked++, registered ? avroSchema : undefined)))
       const batch = batchOf([encodeEvent(50, example)])
       for (let i = 0; i < 3; i++) {
-        assert.deepStrictEqual((yield* decoder.decodeBatch(batch)).map(reasonOf), ["unknown_schema"])
+        assert.deepStrictEqual(contentsOf(yield* decoder.decodeBatch(batch)).map(reasonOf), ["unknown_schema"])
       }
       assert.strictEqual(asked, 1)
       registered = true
       yield* TestClock.adjust(unknownIdMs)
-      assert.deepStrictEqual((yield* decoder.decodeBatch(batch)).map(reasonOf), ["event"])
+      assert.deepStrictEqual(contentsOf(yield* decoder.decodeBatch(batch)).map(reasonOf), ["event"])
     }))
 })

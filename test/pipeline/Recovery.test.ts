@@ -75,7 +75,7 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 60_000 })("a sta
       yield* rewriteCheckpoints(place, "toUInt16(7) AS partitions")
       yield* refused(place, "partitions_changed", /made from 7 partitions, the log has 2/)
       yield* rewriteCheckpoints(place, "toUInt16(2) AS partitions, core_version + 1 AS core_version")
-      yield* refused(place, "core_version_changed", /made by version 2 of the core, this is version 1/)
+      yield* refused(place, "core_version_changed", /made by version 3 of the core, this is version 2/)
     }))
 
   it.effect("is refused when records are unaccounted for", () =>

@@ -1,18 +1,24 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import type { Offset, Partition, SessionId } from "../../src/domain/Identifiers.ts"
+import type { Offset, Partition } from "../../src/domain/Identifiers.ts"
 import { Outcome } from "../../src/domain/Outcome.ts"
 import { defaultCoreSettings } from "../../src/domain/Settings.ts"
 import { DecisionHash, decisionHashEvery } from "../../src/sessionizer/DecisionHash.ts"
 import { PartitionCore, startPosition } from "../../src/sessionizer/PartitionCore.ts"
 import { dawn, makeBatch, makeEvent, minute } from "./Story.ts"
 
+const wordsOf = (id: string): Int32Array => {
+  const bytes = Buffer.from(id, "hex")
+  return Int32Array.from([0, 4, 8, 12], (at) => bytes.readInt32LE(at))
+}
+
 type Decision = readonly [offset: number, outcome: Outcome, sessionId: string | undefined]
 
 const hashOf = (decisions: ReadonlyArray<Decision>, from = 0n): bigint => {
   const hash = new DecisionHash(from)
   for (const [offset, outcome, session] of decisions) {
-    hash.update(offset as Offset, outcome, session as SessionId | undefined)
+    hash.update(offset as Offset, outcome)
+    if (session !== undefined) hash.updateSession(wordsOf(session), 0)
   }
   return hash.value
 }
@@ -81,7 +87,7 @@ describe("the decision hash", () => {
         const part = events.slice(from, from + batchRecords)
         core.step(makeBatch(part, from, part.map(() => dawn + 60 * minute)))
       }
-      return { noted: core.changes.decisionHashes, ...core.position }
+      return { noted: core.takeChanges().decisionHashes, ...core.position }
     }
     const whole = run(count)
     assert.deepStrictEqual(run(7), whole)

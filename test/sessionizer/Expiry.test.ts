@@ -1,15 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import type { VisitorId } from "../../src/domain/Identifiers.ts"
 import { Expiry } from "../../src/sessionizer/Expiry.ts"
-import { Visitor } from "../../src/sessionizer/Visitor.ts"
 
 describe("Expiry", () => {
   it("hands each visitor over once: not before its time, and at most two widths after it", () => {
     const width = 10
     fc.assert(fc.property(fc.array(fc.nat(500), { maxLength: 50 }), fc.array(fc.nat(60)), (times, steps) => {
       const expiry = new Expiry(width)
-      const waiting = new Map(times.map((at, i) => [new Visitor(`visitor-${i}` as VisitorId), at]))
+      const waiting = new Map(times.map((at, i) => [i, at]))
       for (const [visitor, at] of waiting) expiry.schedule(visitor, at)
       let now = 0
       for (const step of steps) {
@@ -25,7 +23,7 @@ describe("Expiry", () => {
 
   it("does not look again at whom it was told to look at later", () => {
     const expiry = new Expiry(10)
-    const visitor = new Visitor("ann" as VisitorId)
+    const visitor = 7
     expiry.schedule(visitor, 0)
     const seen: Array<number> = []
     for (let now = 0; now < 200; now += 5) {

@@ -1,10 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import { fingerprint, fingerprintWords } from "../../src/sessionizer/Fingerprint.ts"
+import { fingerprint, fingerprintStride, textHash, TextPair } from "../../src/sessionizer/Fingerprint.ts"
 
+const pair = new TextPair()
+const print = new Int32Array(fingerprintStride)
+
+/** The words that name an event id within its visitor. */
 const of = (first: string, second: string): string => {
-  fingerprint(first, second)
-  return String.fromCharCode(...new Uint16Array(fingerprintWords.buffer))
+  pair.set(first, second)
+  pair.fingerprint(print, 0)
+  return print.subarray(0, 3).join()
 }
 
 describe("fingerprint", () => {
@@ -20,8 +25,8 @@ describe("fingerprint", () => {
     for (const word of [0, 1, 2]) {
       const buckets = new Uint32Array(64)
       for (let i = 0; i < 64_000; i++) {
-        fingerprint("visitor", `event-${i}`)
-        buckets[fingerprintWords[word]! >>> 26]!++
+        of("visitor", `event-${i}`)
+        buckets[print[word]! >>> 26]!++
       }
       for (const count of buckets) assert.isTrue(count > 800 && count < 1_200, String(count))
     }
@@ -38,5 +43,38 @@ describe("fingerprint", () => {
       if (cut !== first.length) assert.notStrictEqual(of(first, second), of(whole.slice(0, cut), whole.slice(cut)))
       assert.strictEqual(of(first, second), of(first, second))
     }))
+  })
+
+  it("is the same wherever in memory the texts lie", () => {
+    const text = fc.string({ unit: "binary", maxLength: 40 })
+    fc.assert(fc.property(text, text, fc.nat(7), fc.nat(7), (first, second, before, between) => {
+      const bytes = Buffer.concat([
+        Buffer.alloc(before, 1),
+        Buffer.from(first),
+        Buffer.alloc(between, 2),
+        Buffer.from(second)
+      ])
+      const start = before + Buffer.byteLength(first) + between
+      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+      const found = new Int32Array(fingerprintStride)
+      fingerprint(view, before, Buffer.byteLength(first), start, Buffer.byteLength(second), found, 0)
+      of(first, second)
+      assert.deepStrictEqual(found, print)
+    }))
+  })
+})
+
+describe("textHash", () => {
+  it("tells a million texts apart", () => {
+    const seen = new Set<string>()
+    const hash = new Int32Array(2)
+    const bytes = Buffer.alloc(16)
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+    for (let i = 0; i < 1_000_000; i++) {
+      const length = bytes.write(`item-${i}`)
+      textHash(view, 0, length, hash, 0)
+      seen.add(`${hash[0]! & 0x1fffff},${hash[1]}`)
+    }
+    assert.strictEqual(seen.size, 1_000_000)
   })
 })

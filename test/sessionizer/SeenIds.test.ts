@@ -1,10 +1,20 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import type { EpochMillis } from "../../src/domain/Identifiers.ts"
+import { fingerprintStride, TextPair } from "../../src/sessionizer/Fingerprint.ts"
 import { SeenIds } from "../../src/sessionizer/SeenIds.ts"
 import { dawn, day } from "./Story.ts"
 
 const lateness = 10 * 60_000
+
+const pair = new TextPair()
+const print = new Int32Array(fingerprintStride)
+
+const printOf = (visitor: string, id: string): Int32Array => {
+  pair.set(visitor, id)
+  pair.fingerprint(print, 0)
+  return print
+}
 
 /** What an id means, without any table: the time of the event that was accepted under it. */
 class Model {
@@ -49,7 +59,7 @@ describe("SeenIds", () => {
         let clock = dawn
         const look = (visitor: string, id: string, eventTs: number) => {
           const seenFrom = watermark - lateness
-          const found = seen.seen(visitor, id, eventTs as EpochMillis, seenFrom)
+          const found = seen.seen(printOf(visitor, id), 0, eventTs as EpochMillis, seenFrom)
           assert.strictEqual(found, model.seen(`${visitor}/${id}`, eventTs, seenFrom), `${visitor}/${id} at ${eventTs}`)
           if (!found) watermark = Math.max(watermark, eventTs)
         }
@@ -72,12 +82,15 @@ describe("SeenIds", () => {
       const newest = new Map<number, number>()
       const seenFrom = dawn + watermark - lateness
       for (const { at, key } of memories) {
-        seen.remember("ann", `id-${key}`, dawn + at as EpochMillis, seenFrom)
+        seen.remember(printOf("ann", `id-${key}`), 0, dawn + at as EpochMillis, seenFrom)
         newest.set(key, Math.max(newest.get(key) ?? -Infinity, dawn + at))
       }
       for (let key = 0; key <= 5; key++) {
         const expected = (newest.get(key) ?? -Infinity) >= seenFrom
-        assert.strictEqual(seen.seen("ann", `id-${key}`, dawn + watermark as EpochMillis, seenFrom), expected)
+        assert.strictEqual(
+          seen.seen(printOf("ann", `id-${key}`), 0, dawn + watermark as EpochMillis, seenFrom),
+          expected
+        )
       }
     }))
   })
@@ -88,7 +101,7 @@ describe("SeenIds", () => {
     let most = 0
     for (let i = 0; i < 1_000_000; i++) {
       const at = dawn + i * everyMs
-      assert.isFalse(seen.seen("ann", `id-${i}`, at as EpochMillis, at - lateness))
+      assert.isFalse(seen.seen(printOf("ann", `id-${i}`), 0, at as EpochMillis, at - lateness))
       most = Math.max(most, seen.bytes)
     }
     const live = lateness / everyMs

@@ -1,15 +1,16 @@
 /** Tells a core one record after the other and keeps what came of it: outcomes, sessions, tombstones, findings. */
 import { fromJson } from "../../src/domain/ClickEvent.ts"
 import type { ClickEvent, EventJson } from "../../src/domain/ClickEvent.ts"
-import type { EpochMillis, Offset, Partition } from "../../src/domain/Identifiers.ts"
+import type { EventBatch } from "../../src/domain/EventBatch.ts"
+import type { Offset, Partition, SessionId } from "../../src/domain/Identifiers.ts"
 import type { OutcomeCounts } from "../../src/domain/Outcome.ts"
 import type { CoreSettings } from "../../src/domain/Settings.ts"
 import { defaultCoreSettings } from "../../src/domain/Settings.ts"
 import type { Tombstone } from "../../src/sessionizer/Changes.ts"
-import type { DecodedBatch } from "../../src/sessionizer/DecodedBatch.ts"
 import type { Finding } from "../../src/sessionizer/Finding.ts"
 import { PartitionCore, startPosition } from "../../src/sessionizer/PartitionCore.ts"
-import type { Session } from "../../src/sessionizer/Session.ts"
+import type { SessionRow } from "../../src/sessionizer/SessionRows.ts"
+import { decodedBatch, encoded } from "../support/EventBatches.ts"
 
 /** Times of a story are counted from here: midnight UTC, where windows of every length begin. */
 export const dawn = Date.UTC(2026, 0, 1)
@@ -33,8 +34,6 @@ export interface Told {
   readonly appendedAt?: number
 }
 
-const noBytes = new Uint8Array(0)
-
 export const makeEvent = (told: Told, number: number): ClickEvent => {
   const json = {
     event_id: told.id ?? `event-${number}`,
@@ -54,13 +53,8 @@ export const makeBatch = (
   events: ReadonlyArray<ClickEvent>,
   from: number,
   appendedAt: ReadonlyArray<number>
-): DecodedBatch => ({
-  partition: 0 as Partition,
-  offsets: events.map((_, i) => from + i as Offset),
-  appendedAt: appendedAt as ReadonlyArray<EpochMillis>,
-  events,
-  source: { value: () => noBytes, key: () => noBytes, headers: () => undefined }
-})
+): EventBatch =>
+  decodedBatch(0, events.map((event, i) => ({ offset: from + i, appendedAt: appendedAt[i]!, value: encoded(event) })))
 
 export class Story {
   readonly core: PartitionCore
@@ -69,7 +63,7 @@ export class Story {
   readonly findings: Array<
     Pick<Finding, "clicks" | "foundAtOffset" | "standing" | "version" | "windowStart"> & { readonly rule: string }
   > = []
-  readonly #sessions = new Set<Session>()
+  readonly #sessions = new Map<SessionId, SessionRow>()
   #latest = 0
 
   constructor(settings: Partial<CoreSettings> = {}) {
@@ -88,7 +82,8 @@ export class Story {
       const offset = this.core.nextOffset
       this.core.step(makeBatch([makeEvent(told, offset)], offset, [dawn + (told.appendedAt ?? this.#latest)]))
       const changes = this.core.takeChanges()
-      for (const session of changes.sessions) this.#sessions.add(session)
+      for (const session of changes.sessions) this.#sessions.set(session.id, session)
+      for (const { absorbedId } of changes.tombstones) this.#sessions.delete(absorbedId)
       this.tombstones.push(...changes.tombstones)
       for (const { clicks, foundAtOffset, rule, standing, version, windowStart } of changes.findings) {
         this.findings.push({ rule: rule.name, clicks, foundAtOffset, standing, version, windowStart })
@@ -98,8 +93,8 @@ export class Story {
   }
 
   /** Sessions that live, in time order. */
-  get sessions(): ReadonlyArray<Session> {
-    return [...this.#sessions].filter((session) => !session.merged).sort((a, b) => a.startedAt - b.startedAt)
+  get sessions(): ReadonlyArray<SessionRow> {
+    return [...this.#sessions.values()].sort((a, b) => a.startedAt - b.startedAt)
   }
 
   /** Start and end of each living session, ms after dawn. */

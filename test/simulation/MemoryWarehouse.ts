@@ -7,10 +7,11 @@ import { isClick } from "../../src/domain/ClickEvent.ts"
 import type { EpochMillis, Offset, Partition, SessionId } from "../../src/domain/Identifiers.ts"
 import { positiveMurmur2 } from "../../src/domain/Murmur2.ts"
 import type { RecentEvent, VisitorHistory } from "../../src/sessionizer/PartitionCore.ts"
-import type { SessionParts } from "../../src/sessionizer/Session.ts"
+import type { SessionParts } from "../../src/sessionizer/SessionParts.ts"
 import { noWatermark } from "../../src/warehouse/FlushBlocks.ts"
 import type { Checkpoint, HistoryRequest, OpenVisitor } from "../../src/warehouse/StateStore.ts"
 import type { TableBlock } from "../../src/warehouse/TableBlock.ts"
+import { valuesOf } from "../../src/warehouse/TableBlock.ts"
 
 export type Row = Readonly<Record<string, any>>
 
@@ -42,9 +43,10 @@ export class MemoryWarehouse {
     const table = tables[block.table]
     if (table === undefined) throw new Error(`no table ${block.table}`)
     const stored = this.#table(block.table)
+    const columns = block.columns.map((column) => ({ name: column.name, values: valuesOf(column) }))
     for (let i = 0; i < block.rows; i++) {
-      const row: Row = Object.fromEntries(block.columns.map((column) => [column.name, column.values[i]]))
-      if (block.columns.some((column) => column.values[i] === undefined)) {
+      const row: Row = Object.fromEntries(columns.map(({ name, values }) => [name, values[i]]))
+      if (columns.some(({ values }) => values[i] === undefined)) {
         this.violations.push(`${block.table}: a column is shorter than the block`)
       }
       const key = table.key.map((name) => String(row[name])).join("|")

@@ -15,6 +15,7 @@ export const runMutation = async (mutation: Mutation, seed: number): Promise<str
     await Promise.all([
       cp(join(root, "src"), join(copy, "src"), { recursive: true }),
       cp(join(root, "test/simulation"), join(copy, "test/simulation"), { recursive: true }),
+      cp(join(root, "test/support/EventBatches.ts"), join(copy, "test/support/EventBatches.ts")),
       cp(join(root, "package.json"), join(copy, "package.json")),
       symlink(join(root, "node_modules"), join(copy, "node_modules"))
     ])

@@ -15,7 +15,8 @@ export interface Mutation {
 
 const core = "src/sessionizer/PartitionCore.ts"
 const blocks = "src/warehouse/FlushBlocks.ts"
-const session = "src/sessionizer/Session.ts"
+const parts = "src/sessionizer/SessionParts.ts"
+const sessions = "src/sessionizer/SessionTable.ts"
 const seen = "src/sessionizer/SeenIds.ts"
 const memory = "test/simulation/MemoryWarehouse.ts"
 
@@ -23,17 +24,17 @@ export const mutations: ReadonlyArray<Mutation> = [
   {
     mistake: "gap off by one",
     runs: 500,
-    edits: [[core, "eventTs <= sessions[at]!.endedAt + gapMs", "eventTs < sessions[at]!.endedAt + gapMs"]]
+    edits: [[core, "eventTs <= sessions.endedAt(session) + gapMs", "eventTs < sessions.endedAt(session) + gapMs"]]
   },
   {
     mistake: "gap off by one when sessions are rebuilt",
     scenario: "takes a session back whose two halves, from both sides of a merge, lie exactly the gap apart",
-    edits: [[core, "parts.startedAt > endedAt + gapMs", "parts.startedAt >= endedAt + gapMs"]]
+    edits: [[parts, "parts.startedAt > endedAt + gapMs", "parts.startedAt >= endedAt + gapMs"]]
   },
   {
     mistake: "lateness off by one",
     runs: 500,
-    edits: [[core, "event.eventTs < this.seenFrom", "event.eventTs <= this.seenFrom"]]
+    edits: [[core, "else if (eventTs < this.seenFrom)", "else if (eventTs <= this.seenFrom)"]]
   },
   {
     mistake: "next offset of the checkpoint one too high",
@@ -109,8 +110,8 @@ export const mutations: ReadonlyArray<Mutation> = [
     runs: 2_000,
     edits: [[
       core,
-      "if (event.eventTs >= this.seenFrom) {\n        this.#seen.remember",
-      "if (event.eventTs > 1e15) {\n        this.#seen.remember"
+      "if (eventTs >= this.seenFrom) {\n        this.#ids.set",
+      "if (eventTs > 1e15) {\n        this.#ids.set"
     ]]
   },
   {
@@ -141,8 +142,8 @@ export const mutations: ReadonlyArray<Mutation> = [
     scenario: "dies when only the tombstone of a long session has landed, whose start is out of reach",
     edits: [[
       core,
-      "startedAt: survivor.startedAt,\n        endedAt: survivor.endedAt,",
-      "startedAt: other.startedAt,\n        endedAt: other.startedAt,"
+      "startedAt: sessions.startedAt(survivor) as EpochMillis,\n        endedAt: sessions.endedAt(survivor) as EpochMillis,",
+      "startedAt: Number.parseInt(gone[0]!.slice(0, 12), 16) as EpochMillis,\n        endedAt: Number.parseInt(gone[0]!.slice(0, 12), 16) as EpochMillis,"
     ]]
   },
   {
@@ -151,21 +152,21 @@ export const mutations: ReadonlyArray<Mutation> = [
     edits: [[
       blocks,
       "values: of((events) => events.sessionId)",
-      "values: flushes.flatMap(({ changes }) => changes.events.sessionId.map((id) => changes.tombstones.findLast((t) => t.absorbedId === id)?.mergedInto ?? id))"
+      "values: flushes.map(({ changes }) => TextColumn.of([...changes.events.sessionId].map((id) => changes.tombstones.findLast((t) => t.absorbedId === id)?.mergedInto ?? id)))"
     ]]
   },
   {
     mistake: "tombstone not re-pointed through a chain",
     runs: 8_000,
-    edits: [[core, "of [other.id, ...(other.absorbed ?? [])]", "of [other.id]"]]
+    edits: [[core, "[sessions.id(other), ...sessions.absorbed(other)]", "[sessions.id(other)]"]]
   },
   {
     mistake: "tombstone left out because the flush netted it away",
     runs: 200,
     edits: [[
       blocks,
-      "for (const tombstone of changes.tombstones) {\n    visit(",
-      "for (const tombstone of changes.tombstones) {\n    if (changes.sessions.some((s) => s.merged && s.id === tombstone.absorbedId && s.openedOffset >= (changes.events.offset[0] ?? 0))) continue\n    visit("
+      "const graves = flushes.flatMap(({ changes, partition }) =>\n    changes.tombstones.map(",
+      "const graves = flushes.flatMap(({ changes, partition }) =>\n    changes.tombstones.filter((t) => ![...changes.events.sessionId].some((id, i) => id === t.absorbedId && changes.events.eventTs[i] === openedAtOf(t.absorbedId))).map("
     ]]
   },
   {
@@ -198,25 +199,25 @@ export const mutations: ReadonlyArray<Mutation> = [
     mistake: "exit of a session by arrival",
     runs: 200,
     edits: [[
-      session,
-      "      this.endedAt = eventTs\n      this.exitUrl = event.url\n    }",
-      "      this.endedAt = eventTs\n    }\n    this.exitUrl = event.url"
+      sessions,
+      "      this.#doubles[at + endedAtAt] = eventTs\n      this.#exitUrls",
+      "      this.#doubles[at + endedAtAt] = eventTs\n    }\n    {\n      this.#exitUrls"
     ]]
   },
   {
     mistake: "entry of a session by arrival",
     runs: 200,
     edits: [[
-      session,
-      "      this.startedAt = eventTs\n      this.entryUrl = event.url",
-      "      this.startedAt = eventTs\n      if (this.events === 0) this.entryUrl = event.url"
+      sessions,
+      "      this.#doubles[at + startedAtAt] = eventTs\n      this.#entryUrls",
+      "      this.#doubles[at + startedAtAt] = eventTs\n      if (this.#words[word + eventsAt] === 0) this.#entryUrls"
     ]]
   },
   {
     mistake: "entry of a rebuilt session by time without offset",
     scenario: "takes a session back whose two last events, from both sides of a merge, have the same time",
     edits: [[
-      session,
+      sessions,
       "ts < otherTs || (ts === otherTs && offset < otherOffset)",
       "ts < otherTs || (ts === otherTs && offset > otherOffset)"
     ]]
@@ -245,24 +246,24 @@ export const mutations: ReadonlyArray<Mutation> = [
   {
     mistake: "a visitor evicted before its changes are durable",
     runs: 200,
-    edits: [[core, "if (visitor.changedBelow > durable) continue", ""]]
+    edits: [[core, "if (this.#sessions.version(each) > durable) return\n", "\n"]]
   },
   {
     mistake: "a merge keeps the id of the earlier session instead of the lower offset",
     runs: 1_000,
     edits: [[
       core,
-      "earlier.openedOffset < later.openedOffset ? [earlier, later] : [later, earlier]",
-      "earlier.startedAt < later.startedAt ? [earlier, later] : [later, earlier]"
+      "sessions.openedOffset(earlier) < sessions.openedOffset(later)",
+      "sessions.startedAt(earlier) < sessions.startedAt(later)"
     ]]
   },
   {
     mistake: "version of a merged session not that of the merging record",
     runs: 200,
     edits: [[
-      core,
-      "survivor.version = offset + 1",
-      "survivor.version = Math.max(survivor.version, other.openedOffset + 1)"
+      sessions,
+      "this.#doubles[at + versionAt] = offset + 1\n    for (",
+      "this.#doubles[at + versionAt] = Math.max(this.#doubles[at + versionAt]!, this.#doubles[otherAt + openedOffsetAt]! + 1)\n    for ("
     ]]
   }
 ]

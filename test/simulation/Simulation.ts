@@ -3,13 +3,14 @@
  * writes whose answer is lost, blocks that land in part, flushes repeated, two owners of the partitions at once, odd batch
  * boundaries and evictions. Afterwards everything must equal the oracle. Returns the broken promises; none is good.
  */
+import type { EventBatch } from "../../src/domain/EventBatch.ts"
 import type { Offset, Partition } from "../../src/domain/Identifiers.ts"
 import { isConserved } from "../../src/domain/Outcome.ts"
 import type { Flush } from "../../src/pipeline/Processor.ts"
 import { Processor, recordHash } from "../../src/pipeline/Processor.ts"
-import type { DecodedBatch } from "../../src/sessionizer/DecodedBatch.ts"
 import { PartitionCore, startPosition } from "../../src/sessionizer/PartitionCore.ts"
 import type { TableBlock } from "../../src/warehouse/TableBlock.ts"
+import { decodedBatch, encoded } from "../support/EventBatches.ts"
 import { check } from "./Checks.ts"
 import { MemoryWarehouse } from "./MemoryWarehouse.ts"
 import type { LogRecord, Scenario } from "./Scenario.ts"
@@ -147,17 +148,13 @@ class Owner {
   }
 }
 
-const batch = (partition: Partition, records: ReadonlyArray<LogRecord>): DecodedBatch => ({
-  partition,
-  offsets: records.map(({ offset }) => offset),
-  appendedAt: records.map(({ appendedAt }) => appendedAt),
-  events: records.map(({ event }) => event ?? { reason: "undecodable", detail: "" }),
-  source: {
-    value: (index) => bytes(records[index]!),
-    key: () => new Uint8Array(0),
-    headers: () => undefined
-  }
-})
+const batch = (partition: Partition, records: ReadonlyArray<LogRecord>): EventBatch =>
+  decodedBatch(
+    partition,
+    records.map((record) => ({ offset: record.offset, appendedAt: record.appendedAt, value: bytes(record) }))
+  )
 
-const bytes = (record: LogRecord): Uint8Array =>
-  Buffer.from(record.event === undefined ? "junk" : JSON.stringify(record.event))
+/** Says that it is of our schema, and then has a text of more bytes than there are. */
+const junk = Buffer.from([0, 0, 0, 0, 1, 0xfe, 0xff, 0x7f, 1])
+
+const bytes = (record: LogRecord): Uint8Array => record.event === undefined ? junk : encoded(record.event)

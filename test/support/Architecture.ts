@@ -22,7 +22,7 @@ const wiring = "src/cli/"
 /** What may be imported at run time where results are decided. */
 const runtimeOf: Readonly<Record<string, ReadonlyArray<string>>> = {
   domain: ["effect:Schema", "node:crypto:hash"],
-  sessionizer: []
+  sessionizer: ["node:buffer:isUtf8"]
 }
 
 /** Most lines of a file. */

@@ -1,9 +1,9 @@
 /** Holds a real database to the naive oracle of the simulation: its tables as the rows that the simulation's checks read. */
 import { Effect, Stream } from "effect"
+import { isEvent } from "../../src/domain/EventBatch.ts"
 import type { Offset, Partition } from "../../src/domain/Identifiers.ts"
 import { EventDecoder } from "../../src/log/WireFormat.ts"
 import { decodeBatch } from "../../src/pipeline/Decoding.ts"
-import { isEvent } from "../../src/sessionizer/DecodedBatch.ts"
 import { StateStore } from "../../src/warehouse/StateStore.ts"
 import { check } from "../simulation/Checks.ts"
 import type { MemoryWarehouse, Row } from "../simulation/MemoryWarehouse.ts"
@@ -73,14 +73,10 @@ const logRecords = Effect.fnUntraced(function*({ log, registry }: Place) {
     if (end > start) {
       yield* log.read(partition as Partition, start, { recordsMax: 1_000 }).pipe(
         Stream.mapEffect((batch) => decodeBatch(decoder, batch)),
-        Stream.tap(({ appendedAt, events, offsets }) =>
+        Stream.tap((events) =>
           Effect.sync(() => {
-            for (const [i, event] of events.entries()) {
-              records.push({
-                offset: offsets[i]!,
-                appendedAt: appendedAt[i]!,
-                event: isEvent(event) ? event : undefined
-              })
+            for (const { appendedAt, content, offset } of events.records()) {
+              records.push({ offset, appendedAt, event: isEvent(content) ? content : undefined })
             }
           })
         ),

@@ -2,12 +2,23 @@ import { assert, describe, it, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import * as fc from "fast-check"
 import { formatAmount } from "../../src/domain/Money.ts"
+import { TextColumn } from "../../src/sessionizer/TextColumn.ts"
+import { WordColumn } from "../../src/sessionizer/WordColumn.ts"
 import { blockBytesMax, encodeNative, Scratch } from "../../src/warehouse/NativeBlock.ts"
 import type { Column, TableBlock } from "../../src/warehouse/TableBlock.ts"
 import type { Warehouse } from "../../src/warehouse/Warehouse.ts"
 import { freshWarehouse, TemporaryWarehouse } from "../support/TemporaryWarehouse.ts"
 
 const one = (column: Column): TableBlock => ({ table: "t", rows: column.values.length, columns: [column] })
+
+const wordsOf = (texts: ReadonlyArray<string>): WordColumn => {
+  const column = new WordColumn()
+  for (const text of texts) {
+    const bytes = Buffer.from(text)
+    column.append(bytes, new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length)
+  }
+  return column
+}
 
 describe("encodeNative", () => {
   it("writes counts, name, type and values back to back", () => {
@@ -55,6 +66,22 @@ describe("encodeNative", () => {
     ["39 digits", { name: "n", type: "Decimal(38, 4)", values: [10n ** 38n] }]
   ])("refuses %s instead of writing something else", (_, column) => {
     assert.throws(() => encodeNative(one(column)), /t\.n cannot hold/)
+  })
+
+  it("writes columns that come encoded, in parts, as it writes their texts", () => {
+    const part = fc.array(fc.string({ unit: "grapheme" }), { maxLength: 20 })
+    fc.assert(fc.property(fc.array(part, { maxLength: 5 }), (parts) => {
+      const rows = parts.flat().length
+      const block = (column: Column): TableBlock => ({ table: "t", rows, columns: [column] })
+      assert.deepStrictEqual(
+        encodeNative(block({ name: "n", type: "Texts", values: parts.map((texts) => TextColumn.of(texts)) })),
+        encodeNative(block({ name: "n", type: "String", values: parts.flat() }))
+      )
+      assert.deepStrictEqual(
+        encodeNative(block({ name: "n", type: "Words", values: parts.map(wordsOf) })),
+        encodeNative(block({ name: "n", type: "LowCardinality(String)", values: parts.flat() }))
+      )
+    }))
   })
 
   it("refuses a column of another length than the block", () => {

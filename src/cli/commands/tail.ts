@@ -2,6 +2,7 @@ import { Effect, Stream } from "effect"
 import { Command, Flag } from "effect/cli"
 import type { ClickEvent } from "../../domain/ClickEvent.ts"
 import { toJson } from "../../domain/ClickEvent.ts"
+import { isEvent } from "../../domain/EventBatch.ts"
 import type { Offset, Partition } from "../../domain/Identifiers.ts"
 import { formatAmount } from "../../domain/Money.ts"
 import type { DecodeFailure } from "../../domain/Outcome.ts"
@@ -11,7 +12,6 @@ import { readSection } from "../../log/LogSection.ts"
 import { SchemaRegistry } from "../../log/SchemaRegistry.ts"
 import { EventDecoder } from "../../log/WireFormat.ts"
 import { decodeBatch } from "../../pipeline/Decoding.ts"
-import { isEvent } from "../../sessionizer/DecodedBatch.ts"
 import { dataDir, json, print } from "../Flags.ts"
 import { logReadingLayer } from "../LogReading.ts"
 import { spokenTime } from "../Spoken.ts"
@@ -93,11 +93,11 @@ const followed = <E, R>(
 const recordsOf = (decoder: EventDecoder, batch: LogBatch) =>
   Effect.map(
     decodeBatch(decoder, batch),
-    ({ appendedAt, events, offsets, partition }) =>
-      events.map((content, index): TailedRecord => ({
-        partition,
-        offset: offsets[index]!,
-        appendedAt: appendedAt[index]!,
+    (events) =>
+      [...events.records()].map(({ appendedAt, content, index, offset }): TailedRecord => ({
+        partition: events.partition,
+        offset,
+        appendedAt,
         content,
         value: batch.value(index)
       }))

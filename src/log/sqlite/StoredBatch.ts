@@ -9,8 +9,8 @@ import type { ReadRecords } from "./Protocol.ts"
 export class StoredBatch implements LogBatch {
   readonly partition: Partition
   readonly count: number
+  readonly bytes: Buffer
   readonly #base: number
-  readonly #bytes: Buffer
   readonly #index: Uint32Array
   readonly #appendedAt: Float64Array
 
@@ -18,7 +18,7 @@ export class StoredBatch implements LogBatch {
     this.partition = partition
     this.count = records.count
     this.#base = records.base
-    this.#bytes = Buffer.from(records.bytes)
+    this.bytes = Buffer.from(records.bytes)
     this.#index = records.index
     this.#appendedAt = records.appendedAt
   }
@@ -33,18 +33,25 @@ export class StoredBatch implements LogBatch {
 
   key(index: number): Buffer {
     const at = index * indexStride
-    return this.#bytes.subarray(this.#index[at], this.#index[at + 1])
+    return this.bytes.subarray(this.#index[at], this.#index[at + 1])
   }
 
   headers(index: number): Readonly<Record<string, string>> | undefined {
     const at = index * indexStride
     const start = this.#index[at + 1]!
     const end = this.#index[at + 2]!
-    return start === end ? undefined : JSON.parse(this.#bytes.toString("utf8", start, end)) as Record<string, string>
+    return start === end ? undefined : JSON.parse(this.bytes.toString("utf8", start, end)) as Record<string, string>
+  }
+
+  valueStart(index: number): number {
+    return this.#index[index * indexStride + 2]!
+  }
+
+  valueEnd(index: number): number {
+    return this.#index[index * indexStride + 3]!
   }
 
   value(index: number): Buffer {
-    const at = index * indexStride
-    return this.#bytes.subarray(this.#index[at + 2], this.#index[at + 3])
+    return this.bytes.subarray(this.valueStart(index), this.valueEnd(index))
   }
 }

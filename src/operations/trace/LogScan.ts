@@ -1,6 +1,7 @@
 /** Looks for an event id in the bytes of the log: most records are passed over without decoding. */
 import { Effect, Stream } from "effect"
 import { toJson } from "../../domain/ClickEvent.ts"
+import { isEvent } from "../../domain/EventBatch.ts"
 import type { EpochMillis, Offset, Partition } from "../../domain/Identifiers.ts"
 import type { DecodeFailure } from "../../domain/Outcome.ts"
 import type { LogBatch } from "../../log/EventLog.ts"
@@ -9,7 +10,6 @@ import { readSection } from "../../log/LogSection.ts"
 import { SchemaRegistry } from "../../log/SchemaRegistry.ts"
 import { EventDecoder } from "../../log/WireFormat.ts"
 import { decodeBatch } from "../../pipeline/Decoding.ts"
-import { isEvent } from "../../sessionizer/DecodedBatch.ts"
 import { mentions } from "./Mention.ts"
 import type { TraceRequest } from "./TraceRequest.ts"
 
@@ -53,18 +53,17 @@ const anyContains = (batch: LogBatch, wanted: Buffer): boolean => {
 }
 
 const matches = (decoder: EventDecoder, batch: LogBatch, { eventId, visitorId }: TraceRequest) =>
-  Effect.map(decodeBatch(decoder, batch), ({ appendedAt, events, offsets, partition }) => {
+  Effect.map(decodeBatch(decoder, batch), (events) => {
     const found: Array<ScannedRecord> = []
-    for (let i = 0; i < events.length; i++) {
-      const event = events[i]!
+    for (const { appendedAt, content: event, index: i, offset } of events.records()) {
       const hit = isEvent(event) ?
         event.eventId === eventId && (visitorId === undefined || event.visitorId === visitorId) :
         mentions(batch.value(i), eventId) && (visitorId === undefined || mentions(batch.value(i), visitorId))
       if (!hit) continue
       found.push({
-        partition,
-        offset: offsets[i]!,
-        appendedAt: appendedAt[i]!,
+        partition: events.partition,
+        offset,
+        appendedAt,
         visitorId: isEvent(event) ? event.visitorId : undefined,
         event: isEvent(event) ? toJson(event) : undefined,
         failure: isEvent(event) ? undefined : event

@@ -1,0 +1,55 @@
+/**
+ * Who clicks enough for the rules to look: recent clicks of all visitors in one ring, and `Clicks` for those few that have more of
+ * them than the least threshold.
+ */
+import type { EpochMillis } from "../domain/Identifiers.ts"
+import { ClickRing } from "./ClickRing.ts"
+import type { RuleBook } from "./Clicks.ts"
+import { Clicks } from "./Clicks.ts"
+import type { VisitorTable } from "./VisitorTable.ts"
+
+/** Instead of a count in the visitor's row: it has `Clicks`. */
+const busy = -1
+
+export class ClickCounts {
+  readonly #visitors: VisitorTable
+  readonly #clicksBelow: number
+  readonly #ring = new ClickRing()
+  readonly #busy = new Map<number, Clicks>()
+
+  constructor(visitors: VisitorTable, rules: RuleBook) {
+    this.#visitors = visitors
+    this.#clicksBelow = rules.clicksBelow
+  }
+
+  /**
+   * Notes a click. Gives the visitor's clicks before it when there are enough of them for some rule: the caller adds this one.
+   * @param recentFrom event time before which no rule needs a click
+   */
+  note(visitor: number, eventTs: EpochMillis, item: string, recentFrom: number): Clicks | undefined {
+    const visitors = this.#visitors
+    if (visitors.clicksAtMost(visitor) === busy) return this.#busy.get(visitor)!
+    const newest = this.#ring.add(eventTs, item, visitors.click(visitor), recentFrom)
+    visitors.setClick(visitor, newest)
+    const atMost = visitors.clicksAtMost(visitor) + 1
+    visitors.setClicksAtMost(visitor, atMost)
+    if (atMost <= this.#clicksBelow) return undefined
+    const exactly = this.#ring.count(newest, recentFrom)
+    visitors.setClicksAtMost(visitor, exactly)
+    if (exactly <= this.#clicksBelow) return undefined
+    const clicks = this.#before(newest)
+    this.#busy.set(visitor, clicks)
+    visitors.setClicksAtMost(visitor, busy)
+    return clicks
+  }
+
+  drop(visitor: number): void {
+    this.#busy.delete(visitor)
+  }
+
+  #before(newest: number): Clicks {
+    const clicks: Array<{ eventTs: number; item: string }> = []
+    this.#ring.each(newest, (eventTs, item) => clicks.push({ eventTs, item }))
+    return new Clicks(clicks.slice(1))
+  }
+}
