@@ -18,6 +18,7 @@ import { WarehouseStartError } from "./EmbeddedWarehouseErrors.ts"
 import type { WarehouseOwned } from "./EmbeddedWarehouseErrors.ts"
 import { httpUrl } from "./Engine.ts"
 import type { EngineOptions } from "./Engine.ts"
+import { exchange } from "./Exchange.ts"
 import { findOwner, orphanAnswers, own, removeState, unusableDirectory, writeState } from "./Owner.ts"
 import { freePort, rememberedPorts, rememberPorts } from "./Ports.ts"
 import { writePrivateFile } from "./PrivateFile.ts"
@@ -243,14 +244,12 @@ const execute = (
   Effect.tryPromise({
     try: async (signal) => {
       const parameters = path === undefined ? "" : `/?param_path=${encodeURIComponent(path)}`
-      const response = await fetch(`${user.url}${parameters}`, {
-        method: "POST",
+      const { status, text } = await exchange(`${user.url}${parameters}`, {
         body: sql,
         headers: { "X-ClickHouse-User": user.username, "X-ClickHouse-Key": Redacted.value(user.password) },
         signal
       })
-      const answer = await response.text()
-      return response.ok ? undefined : answer.trim()
+      return status === 200 ? undefined : text.trim()
     },
     catch: (cause) =>
       new WarehouseStartError({

@@ -4,6 +4,7 @@
 import { Data, Deferred, Effect, Option } from "effect"
 import { spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
+import { exchange } from "./Exchange.ts"
 
 export interface EngineOptions {
   readonly directory: string
@@ -110,12 +111,8 @@ export const httpUrl = (port: number): string => `http://127.0.0.1:${port}`
  * get them; /ping will not do, since any ClickHouse says "Ok." to it.
  */
 export const displayName = (url: string): Effect.Effect<Option.Option<string>> =>
-  Effect.tryPromise(async (signal) => {
-    const response = await fetch(`${url}/?query=SELECT%201`, { signal, redirect: "error" })
-    await response.text()
-    return response.headers.get("x-clickhouse-server-display-name")
-  }).pipe(
-    Effect.map(Option.fromNullishOr),
+  Effect.tryPromise((signal) => exchange(`${url}/?query=SELECT%201`, { signal })).pipe(
+    Effect.map(({ headers }) => Option.fromUndefinedOr(headers["x-clickhouse-server-display-name"]?.toString())),
     Effect.timeoutOrElse({ duration: probeTimeoutMs, orElse: () => Effect.succeedNone }),
     Effect.orElseSucceed(() => Option.none())
   )

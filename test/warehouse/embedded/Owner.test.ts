@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Layer, Option, Scope } from "effect"
+import { Context, Effect, Exit, Layer, Option, Result, Scope } from "effect"
 import { existsSync } from "node:fs"
 import { readFile } from "node:fs/promises"
 import { createServer } from "node:net"
@@ -91,6 +91,21 @@ describe("the owner of a warehouse's directory", () => {
         yield* Effect.promise(() => readFile(`${directory}/credentials.json`, "utf8")),
         credentials
       )
+    }))
+
+  it.live("listens on a port that browsers refuse, too", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporaryDirectory
+      // Ports of IRC and the like; one of them is free.
+      for (const port of [6_667, 6_666, 6_668, 6_669, 6_697, 10_080]) {
+        const started = yield* Effect.result(build(directory, port))
+        if (Result.isFailure(started)) {
+          assert.deepInclude(started.failure, { reason: "port-taken", port })
+          continue
+        }
+        return assert.strictEqual(started.success.url, `http://127.0.0.1:${port}`)
+      }
+      assert.fail("every one of these ports is taken")
     }))
 
   it.live("is told which port is taken, if it asked for that one; else takes another", () =>
