@@ -1,6 +1,7 @@
 /**
- * The distinct items of sessions, as 53-bit hashes: the first few in the session's own row, more in a set aside. Two items of one
- * session have one hash in one of 10^16 cases, and would then count as one.
+ * The distinct items of sessions, as 53-bit hashes: the first few in the session's own row, some more in a block of a slab, and
+ * only those of very few sessions in a set of their own. Two items of one session have one hash in one of 10^16 cases, and would
+ * then count as one.
  */
 import { textHash } from "./Fingerprint.ts"
 
@@ -8,14 +9,20 @@ import { textHash } from "./Fingerprint.ts"
 const hashed = new Int32Array(2)
 const highMask = 0x1fffff
 
-/** Words that a row must have: a count (or `inSet`), one unused, and the hashes, two words each. */
+/** Words that a row must have: a count (or `inSet`), the number of a block, and the first hashes, two words each. */
 export const itemWords = 10
 const inRowMax = 4
 const hashesAt = 2
+/** Hashes in a block, besides those in the row. */
+const blockMax = 16
+const blocksMin = 16
 /** A count that says: in a set aside. */
 const inSet = -1
 
 export class ItemSets {
+  #blocks = new Float64Array(blocksMin * blockMax)
+  #blocksUsed = 0
+  readonly #freeBlocks: Array<number> = []
   readonly #sets = new Map<number, Set<number>>()
 
   /** Adds the item whose id stands in `view`. The row's item words begin at `words[at]`. */
@@ -31,13 +38,8 @@ export class ItemSets {
 
   /** Adds all items of another session. */
   addAll(session: number, other: number, words: Int32Array, at: number, otherAt: number): void {
-    const set = this.#sets.get(other)
-    if (set !== undefined) {
-      for (const each of set) this.#add(session, words, at, Math.floor(each / 2 ** 32), each | 0)
-    } else {
-      for (let i = 0; i < words[otherAt]!; i++) {
-        this.#add(session, words, at, words[otherAt + hashesAt + 2 * i]!, words[otherAt + hashesAt + 2 * i + 1]!)
-      }
+    for (const each of this.#each(other, words, otherAt)) {
+      this.#add(session, words, at, Math.floor(each / 2 ** 32), each | 0)
     }
   }
 
@@ -46,8 +48,11 @@ export class ItemSets {
     return count === inSet ? this.#sets.get(session)!.size : count
   }
 
-  clear(session: number): void {
-    this.#sets.delete(session)
+  /** Gives back what the session has besides its row. */
+  clear(session: number, words: Int32Array, at: number): void {
+    if (words[at] === inSet) this.#sets.delete(session)
+    else if (words[at]! > inRowMax) this.#freeBlocks.push(words[at + 1]!)
+    words[at] = 0
   }
 
   #add(session: number, words: Int32Array, at: number, high: number, low: number): void {
@@ -56,19 +61,49 @@ export class ItemSets {
       this.#sets.get(session)!.add(joined(high, low))
       return
     }
-    for (let i = at + hashesAt; i < at + hashesAt + 2 * count; i += 2) {
-      if (words[i] === high && words[i + 1] === low) return
-    }
+    const rowEnd = at + hashesAt + 2 * Math.min(count, inRowMax)
+    for (let i = at + hashesAt; i < rowEnd; i += 2) if (words[i] === high && words[i + 1] === low) return
     if (count < inRowMax) {
-      words[at + hashesAt + 2 * count] = high
-      words[at + hashesAt + 2 * count + 1] = low
+      words[rowEnd] = high
+      words[rowEnd + 1] = low
+      words[at] = count + 1
+    } else this.#addToBlock(session, words, at, joined(high, low))
+  }
+
+  #addToBlock(session: number, words: Int32Array, at: number, hash: number): void {
+    const count = words[at]!
+    if (count === inRowMax) words[at + 1] = this.#freeBlocks.pop() ?? this.#newBlock()
+    const block = words[at + 1]! * blockMax
+    const end = block + count - inRowMax
+    for (let i = block; i < end; i++) if (this.#blocks[i] === hash) return
+    if (count < inRowMax + blockMax) {
+      this.#blocks[end] = hash
       words[at] = count + 1
       return
     }
-    const set = new Set<number>([joined(high, low)])
-    for (let i = at + hashesAt; i < at + hashesAt + 2 * count; i += 2) set.add(joined(words[i]!, words[i + 1]!))
-    this.#sets.set(session, set)
+    const set = new Set(this.#each(session, words, at))
+    this.clear(session, words, at)
+    this.#sets.set(session, set.add(hash))
     words[at] = inSet
+  }
+
+  *#each(session: number, words: Int32Array, at: number): Iterable<number> {
+    const count = words[at]!
+    if (count === inSet) return yield* this.#sets.get(session)!
+    for (let i = 0; i < count; i++) {
+      yield i < inRowMax ?
+        joined(words[at + hashesAt + 2 * i]!, words[at + hashesAt + 2 * i + 1]!) :
+        this.#blocks[words[at + 1]! * blockMax + i - inRowMax]!
+    }
+  }
+
+  #newBlock(): number {
+    if ((this.#blocksUsed + 1) * blockMax > this.#blocks.length) {
+      const larger = new Float64Array(this.#blocks.length * 2)
+      larger.set(this.#blocks)
+      this.#blocks = larger
+    }
+    return this.#blocksUsed++
   }
 }
 

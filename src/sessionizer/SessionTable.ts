@@ -34,6 +34,8 @@ const purchasesAt = 17
 const flagsAt = 18
 const visitorAt = 19
 const olderAt = 20
+/** Nobody reads it: it takes the result of loads that might else be left out. */
+const unusedAt = 21
 /** Items have the rest of the row. */
 const itemsAt = 22
 
@@ -49,6 +51,9 @@ const released = 8
 const capacityMin = 64
 /** No session. */
 export const none = -1
+
+/** So many that what they touch stays in the cache until they are copied. */
+const lookAheadSessions = 64
 
 interface Money {
   revenue: bigint
@@ -80,7 +85,7 @@ export class SessionTable {
 
   /** Loads what an event will need. */
   touch(session: number): number {
-    return this.#words[session * rowWords]! ^ this.#words[session * rowWords + flagsAt]!
+    return this.#words[session * rowWords]! ^ this.#words[session * rowWords + flagsAt]! ^ this.#exitUrls.touch(session)
   }
 
   startedAt(session: number): number {
@@ -260,7 +265,10 @@ export class SessionTable {
 
   /** Hands over the state of every living session that changed since the last call. */
   takeChanged(rows: SessionRows): void {
-    for (const session of this.#changed) {
+    const changed = this.#changed
+    for (let i = 0; i < changed.length; i++) {
+      if (i % lookAheadSessions === 0) this.#lookAhead(i)
+      const session = changed[i]!
       const word = session * rowWords + flagsAt
       const flags = this.#words[word]!
       if ((flags & merged) === 0) this.#copy(session, rows)
@@ -268,6 +276,18 @@ export class SessionTable {
       if ((flags & released) !== 0) this.#forget(session)
     }
     this.#changed.length = 0
+  }
+
+  /** As in `PartitionCore`: what the next rows will need is loaded side by side. */
+  #lookAhead(from: number): void {
+    const to = Math.min(this.#changed.length, from + lookAheadSessions)
+    let lookedAt = 0
+    for (let i = from; i < to; i++) {
+      const session = this.#changed[i]!
+      lookedAt ^= this.touch(session) ^ this.#entryUrls.touch(session) ^
+        this.#visitors.touchRow(this.#words[session * rowWords + visitorAt]!)
+    }
+    this.#words[unusedAt] = lookedAt
   }
 
   #copy(session: number, rows: SessionRows): void {
@@ -309,7 +329,7 @@ export class SessionTable {
     this.#userAgents[session] = ""
     this.#money.delete(session)
     this.#absorbed.delete(session)
-    this.#items.clear(session)
+    this.#items.clear(session, this.#words, session * rowWords + itemsAt)
     this.#free.push(session)
   }
 

@@ -24,6 +24,11 @@ export class TextSlots {
     this.#view = new DataView(larger.buffer)
   }
 
+  /** Loads the slot. */
+  touch(slot: number): number {
+    return this.#bytes[slot * slotBytes]!
+  }
+
   /** The text in `view` from `start` on. */
   set(slot: number, view: DataView, start: number, length: number): void {
     const at = slot * slotBytes

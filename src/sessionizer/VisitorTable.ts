@@ -51,6 +51,11 @@ export class VisitorTable {
     return this.#index[(hash & (this.#index.length >> 1) - 1) * 2]!
   }
 
+  /** Loads a visitor's row. */
+  touchRow(visitor: number): number {
+    return this.#rows[visitor * rowWords]!
+  }
+
   /** The visitor with this hash and the id that stands in `view` from `start` on, or `nobody`. */
   find(hash: number, view: DataView, start: number, length: number): number {
     const index = this.#index
