@@ -5,7 +5,10 @@ import type { OraclePartition } from "./Oracle.ts"
 import { oracle } from "./Oracle.ts"
 import type { Scenario } from "./Scenario.ts"
 
-export const check = (scenario: Scenario, warehouse: MemoryWarehouse): ReadonlyArray<string> => {
+/** What a warehouse must agree with. */
+export type Truth = Pick<Scenario, "settings" | "log">
+
+export const check = (scenario: Truth, warehouse: MemoryWarehouse): ReadonlyArray<string> => {
   const truths = scenario.log.map((records) => oracle(records, scenario.settings))
   return [
     ...checkOutcomes(scenario, warehouse, truths),
@@ -21,7 +24,7 @@ export const check = (scenario: Scenario, warehouse: MemoryWarehouse): ReadonlyA
 
 const outcomeTables = { late_events: "late", rejected_records: "rejected", dead_letters: "deadLettered" } as const
 
-const checkOutcomes = (scenario: Scenario, warehouse: MemoryWarehouse, truths: ReadonlyArray<OraclePartition>) => {
+const checkOutcomes = (scenario: Truth, warehouse: MemoryWarehouse, truths: ReadonlyArray<OraclePartition>) => {
   const stored = scenario.log.map(() => new Map<number, { outcome: string; session: string | undefined }>())
   const violations: Array<string> = []
   const put = (row: Row, outcome: string, session?: string) => {
@@ -122,7 +125,7 @@ const checkTouchedDays = (warehouse: MemoryWarehouse, truths: ReadonlyArray<Orac
 }
 
 /** No two living sessions of a visitor lie within the gap: holds by itself, whatever the oracle says. */
-const checkGaps = (scenario: Scenario, warehouse: MemoryWarehouse) => {
+const checkGaps = (scenario: Truth, warehouse: MemoryWarehouse) => {
   const living = warehouse.rows("sessions_raw").filter((row) => row["merged_into"] === "")
   return [...Map.groupBy(living, (row) => row["visitor_id"] as string).values()].flatMap((sessions) => {
     sessions.sort((a, b) => a["started_at"] - b["started_at"])
@@ -145,7 +148,7 @@ const checkDecisionHashes = (warehouse: MemoryWarehouse) => {
   })
 }
 
-const checkCheckpoints = (scenario: Scenario, warehouse: MemoryWarehouse, truths: ReadonlyArray<OraclePartition>) =>
+const checkCheckpoints = (scenario: Truth, warehouse: MemoryWarehouse, truths: ReadonlyArray<OraclePartition>) =>
   warehouse.checkpoints().flatMap(({ partition, position: { counts, offset } }) => {
     const outcomes = truths[partition]!.outcomes
     const expected: Record<string, number> = {

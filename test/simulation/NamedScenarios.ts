@@ -2,6 +2,8 @@
  * Meetings that chance brings about too seldom, by hand. Each is a regression test of the real code, and the one that catches the
  * mutation which names it.
  */
+import type { Action } from "./Actions.ts"
+import { allSteps } from "./Actions.ts"
 import type { LogRecord, Scenario } from "./Scenario.ts"
 import { makeRecord, smallSettings } from "./Scenario.ts"
 
@@ -10,21 +12,18 @@ export interface NamedScenario {
   readonly scenario: Scenario
 }
 
-/** Decisions of `simulate`: the numbers that it draws for an action, of the first owner unless said. */
-const read = (records: number, owner = 0): ReadonlyArray<number> => [owner, 0, records - 1]
-const cut = (owner = 0): ReadonlyArray<number> => [owner, 5]
-/** Writes so many blocks; more than there are do nothing. */
-const write = (blocks: number, owner = 0): ReadonlyArray<number> =>
-  Array.from({ length: blocks }, () => [owner, 7]).flat()
-const flush = (owner = 0): ReadonlyArray<number> => [...cut(owner), ...write(10, owner)]
-/** Dies while the next block is on its way; of its rows, one by one, those marked land. */
-const die = (...lands: ReadonlyArray<boolean>): ReadonlyArray<number> => [
-  0,
-  15,
-  ...lands.map((landed, row) => landed ? row % 2 : 1 - row % 2)
-]
-/** Another owner starts, while the first one lives on. */
-const succeed: ReadonlyArray<number> = [0, 18]
+const read = (records: number): Action => ({ do: "read", records })
+const flush: Action = { do: "flush", steps: allSteps }
+const writeStep: Action = { do: "flush", steps: 1 }
+const succeed: Action = { do: "succeed" }
+/** The owner that started as number so many has the turn. */
+const turn = (owner: number): Action => ({ do: "turn", owner })
+/** Writes so many steps and dies while the next is on its way; of all its rows, those with the numbers given land. */
+const die = (steps: number, ...rows: ReadonlyArray<number>): Action => ({
+  do: "die",
+  steps,
+  lands: rows.reduce((lands, row) => lands | (1 << row), 0)
+})
 
 /** Clicks of one partition. */
 const clicks = (
@@ -43,7 +42,7 @@ export const namedScenarios: ReadonlyArray<NamedScenario> = [
     scenario: {
       settings: smallSettings(100),
       log: [clicks([[0, 100], [0, 60], [0, 80]]), []],
-      decisions: [read(2), flush(), read(1), cut(), write(1), die(false, true)].flat()
+      actions: [read(2), flush, read(1), die(1, 1)]
     }
   },
   {
@@ -52,7 +51,7 @@ export const namedScenarios: ReadonlyArray<NamedScenario> = [
     scenario: {
       settings: smallSettings(100),
       log: [clicks([[0, 200], [0, 110], [0, 135], [0, 160], [2, 245], [0, 180]]), []],
-      decisions: [read(5), flush(), read(1), cut(), write(1), die(false, true)].flat()
+      actions: [read(5), flush, read(1), die(1, 1)]
     }
   },
   {
@@ -61,7 +60,7 @@ export const namedScenarios: ReadonlyArray<NamedScenario> = [
     scenario: {
       settings: smallSettings(30),
       log: [clicks([[0, 100, 1], [0, 101, 1], [0, 102, 1], [0, 103, 2]]), []],
-      decisions: [read(3), cut(), write(3), die()].flat()
+      actions: [read(3), die(2)]
     }
   },
   {
@@ -70,7 +69,7 @@ export const namedScenarios: ReadonlyArray<NamedScenario> = [
     scenario: {
       settings: smallSettings(30),
       log: [clicks([[0, 100], [0, 140], [0, 120], [0, 140], [0, 125]]), []],
-      decisions: [read(4), flush(), die()].flat()
+      actions: [read(4), flush, die(0)]
     }
   },
   {
@@ -78,7 +77,7 @@ export const namedScenarios: ReadonlyArray<NamedScenario> = [
     scenario: {
       settings: smallSettings(30),
       log: [clicks([[0, 100], [0, 140], [0, 120]]), []],
-      decisions: [read(2), cut(), write(1), succeed, read(3, 1), flush(1), write(10)].flat()
+      actions: [read(2), writeStep, succeed, read(3), flush, turn(0), flush]
     }
   },
   {
@@ -86,7 +85,7 @@ export const namedScenarios: ReadonlyArray<NamedScenario> = [
     scenario: {
       settings: smallSettings(30),
       log: [clicks([[0, 100], [0, 145], [0, 115], [0, 120]]), []],
-      decisions: [read(3), flush(), die()].flat()
+      actions: [read(3), flush, die(0)]
     }
   }
 ]

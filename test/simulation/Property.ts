@@ -1,7 +1,9 @@
 /** The promise of the simulator as a property, and what to print when it is broken. */
 import * as fc from "fast-check"
+import { actions } from "./Actions.ts"
+import { drafts, writeLog } from "./Histories.ts"
 import type { Scenario } from "./Scenario.ts"
-import { scenario } from "./Scenario.ts"
+import { gapUnits, smallSettings } from "./Scenario.ts"
 import { simulate } from "./Simulation.ts"
 
 export interface RunOptions {
@@ -14,6 +16,15 @@ export interface RunOptions {
 }
 
 const violationsShown = 5
+
+/** Lateness below, at and above the gap; one with windows longer than the gap. */
+const settings = fc.oneof(
+  { weight: 7, arbitrary: fc.constantFrom(10, gapUnits, 45, 100).map((lateness) => smallSettings(lateness)) },
+  { weight: 1, arbitrary: fc.constant(smallSettings(10, 80)) }
+)
+
+const scenario: fc.Arbitrary<Scenario> = fc.record({ settings, drafts, actions })
+  .map(({ actions, drafts, settings }) => ({ settings, log: writeLog(drafts, settings), actions }))
 
 /** Runs scenarios until one breaks a promise. */
 export const checkScenarios = ({ endOnFailure = false, path, runs, seed }: RunOptions): fc.RunDetails<[Scenario]> =>

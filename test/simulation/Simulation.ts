@@ -11,6 +11,8 @@ import { Processor, recordHash } from "../../src/pipeline/Processor.ts"
 import { PartitionCore, startPosition } from "../../src/sessionizer/PartitionCore.ts"
 import type { TableBlock } from "../../src/warehouse/TableBlock.ts"
 import { decodedBatch, encoded } from "../support/EventBatches.ts"
+import type { Action, Landing } from "./Actions.ts"
+import { allSteps, landingBits } from "./Actions.ts"
 import { check } from "./Checks.ts"
 import { MemoryWarehouse } from "./MemoryWarehouse.ts"
 import type { LogRecord, Scenario } from "./Scenario.ts"
@@ -20,44 +22,35 @@ const ownersMax = 3
 
 export const simulate = (scenario: Scenario): ReadonlyArray<string> => {
   const warehouse = new MemoryWarehouse()
-  const decide = decisions(scenario.decisions)
-  const owners: Array<Owner> = [new Owner(scenario, warehouse, 0)]
-  let runs = 1
-  /** Owners take turns of some three actions: a zombie must sleep long enough for its successor to get ahead. */
-  let turn = 0
-  while (decide.left > 0) {
-    const drawn = decide(3 * owners.length)
-    if (drawn < owners.length) turn = drawn
-    turn = Math.min(turn, owners.length - 1)
-    const owner = owners[turn]!
-    const action = decide(20)
-    if (action < 5) owner.read(1 + decide(6))
-    else if (action < 7) owner.cut()
-    else if (action < 13) owner.write()
-    else if (action === 13) owner.writeWithoutAnswer()
-    else if (action === 14) owner.evict()
-    else if (action < 18) {
-      // The owner dies, perhaps with half a block on its way.
-      owner.writePart((row) => decide(2) === row % 2)
+  let runs = 0
+  const start = () => new Owner(scenario, warehouse, runs++)
+  let owner = start()
+  const owners: Array<Owner> = [owner]
+  for (const action of scenario.actions) {
+    if (action.do === "die") {
+      if (action.steps > 0) owner.flush(action.steps)
+      owner.writePart(action.lands)
       owners.splice(owners.indexOf(owner), 1)
-      if (owners.length === 0) owners.push(new Owner(scenario, warehouse, runs++))
-    } else if (owners.length < ownersMax) owners.push(new Owner(scenario, warehouse, runs++))
+      if (owners.length === 0) owners.push(start())
+      owner = owners.at(-1)!
+    } else if (action.do === "succeed") {
+      if (owners.length === ownersMax) continue
+      owner = start()
+      owners.push(owner)
+    } else if (action.do === "turn") owner = owners[action.owner % owners.length]!
+    else perform(owner, action)
   }
-  const last = new Owner(scenario, warehouse, runs)
-  last.drain()
+  start().drain()
   return [...warehouse.violations, ...check(scenario, warehouse)]
 }
 
-interface Decide {
-  (choices: number): number
-  readonly left: number
-}
-
-/** Draws from the scenario's numbers; when they are used up the run winds down. */
-const decisions = (numbers: ReadonlyArray<number>): Decide => {
-  let at = 0
-  const decide = (choices: number) => (numbers[at++] ?? 0) % choices
-  return Object.defineProperty(decide, "left", { get: () => numbers.length - at }) as never
+const perform = (owner: Owner, action: Exclude<Action, { readonly do: "die" | "succeed" | "turn" }>): void => {
+  if (action.do === "read") owner.read(action.records)
+  else if (action.do === "cut") owner.cut()
+  else if (action.do === "write") owner.write(action.block)
+  else if (action.do === "flush") owner.flush(action.steps)
+  else if (action.do === "lose") owner.writePart(action.lands)
+  else owner.evict()
 }
 
 /** One pipeline process. */
@@ -67,7 +60,8 @@ class Owner {
   readonly #processor: Processor
   readonly #partitions: ReadonlyArray<Partition>
   #flush: Flush | undefined = undefined
-  #pending: Array<TableBlock> = []
+  /** Steps of the flush that are not written yet; of the first, what is left of it. */
+  #pending: Array<Array<TableBlock>> = []
 
   constructor(scenario: Scenario, warehouse: MemoryWarehouse, run: number) {
     this.#scenario = scenario
@@ -115,25 +109,35 @@ class Owner {
   cut(): void {
     if (this.#flush !== undefined) return
     this.#flush = this.#processor.cut()
-    this.#pending = this.#flush?.steps.flat() ?? []
+    this.#pending = this.#flush?.steps.map((step) => [...step]) ?? []
   }
 
-  write(): void {
-    const block = this.#pending.shift()
-    if (block === undefined) return
-    this.#warehouse.write(block)
+  /** Writes one block of the step: they are under way side by side. */
+  write(block: number): void {
+    const step = this.#pending[0]
+    if (step === undefined) return
+    this.#warehouse.write(step.splice(block % step.length, 1)[0]!)
+    if (step.length > 0) return
+    this.#pending.shift()
     if (this.#pending.length > 0) return
     this.#processor.flushed(this.#flush!)
     this.#flush = undefined
   }
 
-  /** The write succeeds, but its answer is lost: it will be written again. */
-  writeWithoutAnswer(): void {
-    if (this.#pending[0] !== undefined) this.#warehouse.write(this.#pending[0])
+  flush(steps: number): void {
+    this.cut()
+    const left = Math.max(0, this.#pending.length - steps)
+    while (this.#pending.length > left) this.write(0)
   }
 
-  writePart(lands: (row: number) => boolean): void {
-    if (this.#pending[0] !== undefined) this.#warehouse.write(this.#pending[0], lands)
+  /** Some rows of the step land, and nobody hears of it. */
+  writePart(lands: Landing): void {
+    let row = 0
+    for (const block of this.#pending[0] ?? []) {
+      const first = row
+      this.#warehouse.write(block, (index) => (lands >> ((first + index) % landingBits) & 1) === 1)
+      row += block.rows
+    }
   }
 
   evict(): void {
@@ -141,10 +145,8 @@ class Owner {
   }
 
   drain(): void {
-    while (this.#flush !== undefined) this.write()
     this.read(Number.MAX_SAFE_INTEGER)
-    this.cut()
-    while (this.#flush !== undefined) this.write()
+    this.flush(allSteps)
   }
 }
 

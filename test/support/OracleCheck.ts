@@ -22,7 +22,7 @@ export const oracleViolations = Effect.fnUntraced(function*(place: Place) {
     rows: (table) => rows[table]!,
     checkpoints: () => checkpoints
   }
-  const scenario = { settings: place.settings, log: yield* logRecords(place), decisions: [] }
+  const scenario = { settings: place.settings, log: yield* logRecords(place) }
   return check(scenario, warehouse as MemoryWarehouse)
 })
 
