@@ -3,7 +3,7 @@
  * trace. Each visitor's clicks are a chain, newest first. Only a visitor with enough of them for some rule gets more than this.
  */
 
-const capacityMin = 1024
+const capacityMin = 64
 
 export class ClickRing {
   #times = new Float64Array(capacityMin)

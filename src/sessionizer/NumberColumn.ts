@@ -1,5 +1,5 @@
 /** A column of numbers that grows. */
-const rowsMin = 1 << 10
+const rowsMin = 1 << 6
 
 export class NumberColumn {
   count = 0

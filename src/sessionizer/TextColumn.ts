@@ -5,7 +5,7 @@
 import { isUtf8 } from "node:buffer"
 import type { NativeText } from "../domain/StringCache.ts"
 
-const bytesMin = 1 << 10
+const bytesMin = 1 << 8
 /** Bytes of the longest length: texts stay below 2^35. */
 const lengthBytesMax = 5
 /** From here on a call into native code is cheaper than a loop over words. */

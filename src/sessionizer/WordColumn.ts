@@ -4,7 +4,7 @@
  */
 import { TextColumn } from "./TextColumn.ts"
 
-const rowsMin = 1 << 10
+const rowsMin = 1 << 6
 const slotsMin = 1 << 6
 
 export class WordColumn {

@@ -1,10 +1,10 @@
 /**
- * How chance writes a log. Five kinds of history: a wide one, and four that keep to the places where mistakes meet (merges with
- * equal times and exact gaps, the bounds that lateness draws, long sessions
- * across them, windows with just about enough clicks), with few visitors.
+ * How chance writes a log. Five kinds of history: a wide one, and four with few visitors that keep to the places where mistakes
+ * meet: merges with equal times and exact gaps, the bounds that lateness draws, windows with just about enough clicks, motifs.
  */
 import * as fc from "fast-check"
 import type { CoreSettings } from "../../src/domain/Settings.ts"
+import { motif } from "./Motifs.ts"
 import type { LogRecord } from "./Scenario.ts"
 import { gapUnits, makeRecord, partitions, unitMs } from "./Scenario.ts"
 
@@ -18,7 +18,7 @@ export interface Draft {
   readonly item: number
 }
 
-interface ByClock {
+export interface ByClock {
   /** Units that the clock moves on before this event. */
   readonly advance: number
   /** Units that the event lies behind the clock. */
@@ -26,7 +26,7 @@ interface ByClock {
 }
 
 /** So many gaps, latenesses and units from a latest event. Equal times and exact bounds hide from chance. */
-interface ByAnchor {
+export interface ByAnchor {
   /** An event of the visitor, one of its partition, or the one that set the partition's watermark. */
   readonly of: "visitor" | "partition" | "watermark"
   /** How many events back. */
@@ -107,7 +107,7 @@ const listOf = (lists: Map<number, Array<number>>, key: number): Array<number> =
 const farFuture = 31
 const anyKind = fc.nat(31)
 const clickKind = fc.constant(0)
-const fewOthers = fc.oneof({ weight: 6, arbitrary: clickKind }, { weight: 1, arbitrary: anyKind })
+const fewOthers = fc.oneof({ weight: 3, arbitrary: clickKind }, { weight: 1, arbitrary: anyKind })
 
 const ownId = fc.constant(99)
 const someAgain = fc.oneof({ weight: 3, arbitrary: ownId }, { weight: 1, arbitrary: fc.nat(3) })
@@ -134,6 +134,7 @@ const oneMs = 1 / unitMs
 /** Units around an exact bound. */
 const near = [0, 0, 0, 0, 1, -1, oneMs, -oneMs]
 
+/** A bit of everything. */
 const wide: fc.Arbitrary<Draft> = fc.record({
   visitor: fc.constantFrom(0, 0, 0, 1, 1, 2, 3),
   place: fc.oneof(
@@ -201,35 +202,6 @@ const bounded: fc.Arbitrary<Draft> = fc.record({
   item: anyItem
 })
 
-const byWatermark = (latenesses: number, gaps: number): ByAnchor => ({
-  of: "watermark",
-  back: 0,
-  gaps,
-  latenesses,
-  units: 0
-})
-
-/**
- * A session that begins where lateness ends and grows towards an older one until its start is out of reach and its end is not;
- * then an event that may bridge the two.
- */
-const straddle: fc.Arbitrary<ReadonlyArray<Draft>> = fc.record({
-  visitor: fc.constantFrom(0, 0, 0, 2),
-  opens: fc.constantFrom(0, 0.2, 0.5, 1),
-  grows: fc.constantFrom(0.3, 0.5, 1),
-  beyond: fc.constantFrom(0.1, 0.3, 0.5),
-  bridges: fc.constantFrom(0, 0.2, 0.5)
-}).map(({ beyond, bridges, grows, opens, visitor }) => {
-  const draft = (place: Draft["place"]): Draft => ({ visitor, place, kind: 0, id: 99, item: 0 })
-  return [
-    draft(byWatermark(0, 2)),
-    draft(byWatermark(-1, opens)),
-    draft({ of: "visitor", back: 0, gaps: grows, latenesses: 0, units: 0 }),
-    draft(byWatermark(0, 1 + opens + beyond)),
-    draft(byWatermark(-1, bridges))
-  ]
-})
-
 /** Clicks of a visitor or two within few windows, on few items: findings come and go with each of them. */
 const clicking: fc.Arbitrary<Draft> = fc.record({
   visitor: fc.constantFrom(0, 0, 0, 0, 2),
@@ -249,17 +221,19 @@ const clicking: fc.Arbitrary<Draft> = fc.record({
 const draftsOf = <A>(draft: fc.Arbitrary<A>, maxLength: number): fc.Arbitrary<ReadonlyArray<A>> =>
   fc.noBias(fc.array(draft, { minLength: 1, maxLength, size: "max" }))
 
+const single = (draft: fc.Arbitrary<Draft>): fc.Arbitrary<ReadonlyArray<Draft>> => draft.map((each) => [each])
+
+/** Motifs, with other events in between. */
+const composed: fc.Arbitrary<ReadonlyArray<Draft>> = draftsOf(
+  fc.oneof(single(bounded), single(merging), motif, motif),
+  10
+)
+  .map((parts) => parts.flat())
+
 export const drafts: fc.Arbitrary<ReadonlyArray<Draft>> = fc.oneof(
   { weight: 2, arbitrary: draftsOf(wide, 40) },
-  { weight: 3, arbitrary: draftsOf(merging, 24) },
+  { weight: 2, arbitrary: draftsOf(merging, 24) },
   { weight: 2, arbitrary: draftsOf(bounded, 24) },
-  {
-    weight: 1,
-    arbitrary: draftsOf(
-      fc.oneof({ weight: 2, arbitrary: bounded.map((draft) => [draft]) }, { weight: 1, arbitrary: straddle }),
-      10
-    )
-      .map((parts) => parts.flat())
-  },
-  { weight: 2, arbitrary: draftsOf(clicking, 24) }
+  { weight: 2, arbitrary: draftsOf(clicking, 24) },
+  { weight: 3, arbitrary: composed }
 )

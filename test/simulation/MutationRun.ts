@@ -8,8 +8,18 @@ import type { Mutation } from "./Mutations.ts"
 
 const root = join(import.meta.dirname, "../..")
 
-/** The number of random runs that the first failure took, "caught" by the mutation's scenario, or "none". */
-export const runMutation = async (mutation: Mutation, seed: number): Promise<string> => {
+/** What the mutated simulator is asked. */
+export type Question =
+  /** How many random runs until the first failure? */
+  | { readonly runs: number; readonly seed: number }
+  /** Does this named scenario fail? */
+  | { readonly scenario: string }
+
+/** Each question's answer: the number of random runs, "caught" for a scenario, or "none". */
+export const runMutation = async (
+  mutation: Mutation,
+  questions: ReadonlyArray<Question>
+): Promise<ReadonlyArray<string>> => {
   const copy = await mkdtemp(join(tmpdir(), "guardian-mutation-"))
   try {
     await Promise.all([
@@ -20,16 +30,22 @@ export const runMutation = async (mutation: Mutation, seed: number): Promise<str
       symlink(join(root, "node_modules"), join(copy, "node_modules"))
     ])
     for (const edit of mutation.edits) await plant(copy, mutation.mistake, edit)
-    const { stdout } = await promisify(execFile)(process.execPath, [
-      join(copy, "test/simulation/main.ts"),
-      ...(mutation.scenario === undefined ?
-        ["--count-until-failure", "--seed", String(seed), "--runs", String(mutation.runs)] :
-        ["--named", mutation.scenario])
-    ])
-    return stdout.trim()
+    const answers: Array<string> = []
+    for (const question of questions) answers.push(await ask(copy, question))
+    return answers
   } finally {
     await rm(copy, { recursive: true, force: true })
   }
+}
+
+const ask = async (copy: string, question: Question): Promise<string> => {
+  const { stdout } = await promisify(execFile)(process.execPath, [
+    join(copy, "test/simulation/main.ts"),
+    ...("scenario" in question ?
+      ["--named", question.scenario] :
+      ["--count-until-failure", "--seed", String(question.seed), "--runs", String(question.runs)])
+  ])
+  return stdout.trim()
 }
 
 const plant = async (copy: string, mistake: string, [file, find, replace]: Mutation["edits"][number]) => {

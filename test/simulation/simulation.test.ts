@@ -4,7 +4,7 @@ import { namedScenarios } from "./NamedScenarios.ts"
 import { checkScenarios, failureReport } from "./Property.ts"
 import { simulate } from "./Simulation.ts"
 
-const runs = 1_500
+const runs = 2_500
 
 const hold = (result: ReturnType<typeof checkScenarios>): void => {
   const failure = failureReport(result)
