@@ -34,6 +34,7 @@ export const paths = (dataDirectory: string) => {
     registry: join(root, "registry"),
     warehouse: join(root, "warehouse"),
     imports: join(root, "imports.json"),
+    live: join(root, "live"),
     pipelineLock: join(root, "pipeline.lock"),
     pipelineOwner: join(root, "pipeline.json"),
     temporary: join(root, "temporary")

@@ -9,8 +9,8 @@ import type { Price } from "./Money.ts"
 import type { DecodeFailure } from "./Outcome.ts"
 import { readString, StringCache } from "./StringCache.ts"
 
-/** What the core must tell apart: `failed` is no event. */
-export const EventKind = { failed: 0, click: 1, cart: 2, purchase: 3, other: 4 } as const
+/** What the core must tell apart: `failed` is no event, `control` only carries time. */
+export const EventKind = { failed: 0, click: 1, cart: 2, purchase: 3, other: 4, control: 5 } as const
 
 /** The texts of an event: the place of each one's (start, length) within a stride of `places`. */
 export const Text = {
@@ -31,6 +31,9 @@ export const placeStride = 18
 
 /** The properties of an event that has none: one object for all. */
 export const noProperties: Readonly<Record<string, string>> = Object.freeze({})
+
+/** Instead of a reason why it is none: the record is a control record. */
+export const controlReason = "control"
 
 /** The record as stored, for those that are kept whole: late, rejected, dead-lettered. */
 export interface RecordSource {
@@ -108,6 +111,13 @@ export class EventBatch {
     this.properties.delete(index)
     this.kinds[index] = EventKind.failed
     this.failures.set(index, why)
+  }
+
+  /** Makes a record that did not decode one that only says that the watermark is at least `watermark`. */
+  control(index: number, watermark: number, detail: string): void {
+    this.kinds[index] = EventKind.control
+    this.eventTs[index] = watermark
+    this.failures.set(index, { reason: controlReason, detail })
   }
 
   /** A text as a string of its own. */

@@ -8,34 +8,43 @@ import { eventTsMax, propertiesViolation, quantityMax, recordBytesMax, violation
 import type { EventBatch } from "../domain/EventBatch.ts"
 import { EventKind, isEvent, placeStride, Text } from "../domain/EventBatch.ts"
 import { priceMax } from "../domain/Money.ts"
+import { controlOf } from "../log/ControlRecords.ts"
 import type { LogBatch } from "../log/EventLog.ts"
 import type { RegistryError } from "../log/SchemaRegistry.ts"
-import type { EventDecoder } from "../log/WireFormat.ts"
+import type { EncodedBatch, EventDecoder } from "../log/WireFormat.ts"
 
 /** Headers of a record that its sender already knows to be a dead letter. */
 export const deadLetterHeader = "guardian-dead-letter"
 export const detailHeader = "guardian-detail"
 
 export const decodeBatch = (decoder: EventDecoder, batch: LogBatch): Effect.Effect<EventBatch, RegistryError> =>
-  Effect.map(decoder.decodeBatch(batch), (events) => {
-    for (let i = 0; i < events.count; i++) {
-      if (events.kinds[i] === EventKind.failed) declare(batch, events, i)
-      else if (batch.valueEnd(i) - batch.valueStart(i) > recordBytesMax) {
-        const length = batch.valueEnd(i) - batch.valueStart(i)
-        events.fail(i, {
-          reason: "record_too_large",
-          detail: `${length} bytes; at most ${recordBytesMax} are taken`
-        })
-      } else if (!isPlain(events, i)) judge(events, i)
-    }
-    return events
-  })
+  Effect.map(decoder.decodeBatch(batch), (events) => judged(batch, events))
 
-/** A record that does not decode may say itself why. */
-const declare = (batch: LogBatch, events: EventBatch, index: number): void => {
+/** The decoded batch, once each record's fields and headers have been looked at. */
+export const judged = (batch: EncodedBatch, events: EventBatch): EventBatch => {
+  for (let i = 0; i < events.count; i++) {
+    if (events.kinds[i] === EventKind.failed) declare(batch, events, i)
+    else if (batch.valueEnd(i) - batch.valueStart(i) > recordBytesMax) {
+      const length = batch.valueEnd(i) - batch.valueStart(i)
+      events.fail(i, {
+        reason: "record_too_large",
+        detail: `${length} bytes; at most ${recordBytesMax} are taken`
+      })
+    } else if (!isPlain(events, i)) judge(events, i)
+  }
+  return events
+}
+
+/** A record that does not decode may say itself why, or what it is instead. */
+const declare = (batch: EncodedBatch, events: EventBatch, index: number): void => {
   const headers = batch.headers(index)
-  const reason = headers?.[deadLetterHeader]
-  if (reason !== undefined) events.fail(index, { reason, detail: headers![detailHeader] ?? "" })
+  if (headers === undefined) return
+  const control = controlOf(headers, batch.appendedAt(index))
+  if (control !== undefined) {
+    return events.control(index, control.watermark, `${control.kind}: the watermark is at least ${control.watermark}`)
+  }
+  const reason = headers[deadLetterHeader]
+  if (reason !== undefined) events.fail(index, { reason, detail: headers[detailHeader] ?? "" })
 }
 
 const judge = (events: EventBatch, index: number): void => {

@@ -8,6 +8,9 @@ import type { Outcome } from "../domain/Outcome.ts"
 /** A hash is noted at every multiple of this many offsets, besides every checkpoint. */
 export const decisionHashEvery = 65_536
 
+/** Instead of an outcome: a control record. */
+export const controlMark = 6
+
 export class DecisionHash {
   #high = 0
   #low = 0
@@ -21,7 +24,7 @@ export class DecisionHash {
     return (BigInt(this.#high >>> 0) << 32n) | BigInt(this.#low >>> 0)
   }
 
-  update(offset: Offset, outcome: Outcome): void {
+  update(offset: Offset, outcome: Outcome | typeof controlMark): void {
     this.#mix(offset | 0)
     this.#mix(((offset / 4_294_967_296) << 3) | outcome)
   }

@@ -5,7 +5,7 @@
 import { isClick } from "../domain/ClickEvent.ts"
 import type { EventBatch } from "../domain/EventBatch.ts"
 import { EventKind, isEvent, placeStride, Text } from "../domain/EventBatch.ts"
-import type { EpochMillis, EventId, Offset, Partition, SessionId, VisitorId } from "../domain/Identifiers.ts"
+import type { EpochMillis, EventId, Offset, Partition, VisitorId } from "../domain/Identifiers.ts"
 import { sessionId } from "../domain/Identifiers.ts"
 import { positiveMurmur2 } from "../domain/Murmur2.ts"
 import type { DecodeFailure, OutcomeCounts } from "../domain/Outcome.ts"
@@ -18,14 +18,14 @@ import { ClickCounts } from "./ClickCounts.ts"
 import type { RuleBook } from "./Clicks.ts"
 import { makeRuleBook } from "./Clicks.ts"
 import { ColdVisitors } from "./ColdVisitors.ts"
-import { DecisionHash, decisionHashEvery } from "./DecisionHash.ts"
+import { controlMark, DecisionHash, decisionHashEvery } from "./DecisionHash.ts"
 import { Expiry } from "./Expiry.ts"
 import type { Finding } from "./Finding.ts"
 import { fingerprint, fingerprintStride, TextPair } from "./Fingerprint.ts"
 import { SeenIds } from "./SeenIds.ts"
-import type { SessionParts } from "./SessionParts.ts"
 import { groupsOfSessions } from "./SessionParts.ts"
 import { none, SessionTable } from "./SessionTable.ts"
+import type { VisitorHistory } from "./VisitorHistory.ts"
 import { nobody, VisitorTable } from "./VisitorTable.ts"
 
 /** A partition's state that is not per visitor: what a checkpoint row holds. */
@@ -44,25 +44,6 @@ export const startPosition = (offset: Offset): CorePosition => ({
   counts: noOutcomes(),
   decisionHash: 0n
 })
-
-/** An accepted event as recovery reads it back: for ids and rule windows. */
-export interface RecentEvent {
-  readonly eventId: string
-  readonly eventTs: EpochMillis
-  readonly eventType: string
-  readonly itemId: string
-  readonly offset: Offset
-  readonly appendedAt: EpochMillis
-  readonly sessionId: SessionId
-}
-
-/** All that the warehouse knows of one visitor that still matters, below the durable offset. */
-export interface VisitorHistory {
-  readonly visitorId: VisitorId
-  readonly sessions: ReadonlyArray<SessionParts>
-  /** In offset order. */
-  readonly recent: ReadonlyArray<RecentEvent>
-}
 
 export class PartitionCore {
   readonly partition: Partition
@@ -159,7 +140,7 @@ export class PartitionCore {
     if (this.cold.size === 0) return
     for (let i = 0; i < events.count; i++) {
       if (i % lookAheadRecords === 0) this.#lookAhead(events, i)
-      if (events.kinds[i] === EventKind.failed || this.#find(events, i) !== nobody) continue
+      if (isNoEvent(events.kinds[i]!) || this.#find(events, i) !== nobody) continue
       const visitorId = events.text(i, Text.visitorId) as VisitorId
       const from = this.cold.readFrom(visitorId, this.reachableFrom)
       if (from !== undefined) into.set(visitorId, from)
@@ -204,6 +185,10 @@ export class PartitionCore {
         throw new Error(`partition ${this.partition}: offset ${offset} again, next is ${this.#nextOffset}`)
       }
       const eventTs = events.eventTs[i]! as EpochMillis
+      if (events.kinds[i] === EventKind.control) {
+        this.#pass(eventTs, events.appendedAt[i]!, offset)
+        continue
+      }
       let session = none
       let outcome: Outcome
       if (events.kinds[i] === EventKind.failed) {
@@ -224,13 +209,24 @@ export class PartitionCore {
       this.#count(outcome)
       this.#hash.update(offset, outcome)
       if (session !== none) this.#hash.updateSession(this.#sessions.words, this.#sessions.idPlace(session))
-      this.#nextOffset = (offset + 1) as Offset
-      if ((offset + 1) % decisionHashEvery === 0) {
-        this.#changes.decisionHashes.push([this.#nextOffset, this.#hash.value])
-      }
+      this.#moveTo(offset + 1)
     }
     this.#expiry.sweep(this.seenFrom, this.#due)
     this.#sweepCold()
+  }
+
+  /** A control record: time goes on, at most as far as an event and the end of its session could be ahead. */
+  #pass(watermark: number, appendedAt: number, offset: Offset): void {
+    const { futureMaxMs, gapMs, latenessMs } = this.settings
+    const bounded = Math.min(watermark, appendedAt + futureMaxMs + gapMs + latenessMs)
+    if (bounded > this.#watermark) this.#watermark = bounded
+    this.#hash.update(offset, controlMark)
+    this.#moveTo(offset + 1)
+  }
+
+  #moveTo(offset: number): void {
+    this.#nextOffset = offset as Offset
+    if (offset % decisionHashEvery === 0) this.#changes.decisionHashes.push([this.#nextOffset, this.#hash.value])
   }
 
   /**
@@ -483,6 +479,8 @@ export class PartitionCore {
 
 /** So many that what they touch stays in the cache until they are stepped. */
 const lookAheadRecords = 128
+
+const isNoEvent = (kind: number): boolean => kind === EventKind.failed || kind === EventKind.control
 
 /** The fingerprint of an id that comes back from the warehouse. */
 const loadedPrint = new Int32Array(fingerprintStride)

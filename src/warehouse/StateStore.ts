@@ -5,7 +5,8 @@
 import { Context } from "effect"
 import type { Effect } from "effect"
 import type { Offset, Partition, VisitorId } from "../domain/Identifiers.ts"
-import type { CorePosition, VisitorHistory } from "../sessionizer/PartitionCore.ts"
+import type { CorePosition } from "../sessionizer/PartitionCore.ts"
+import type { VisitorHistory } from "../sessionizer/VisitorHistory.ts"
 import type { TableBlock } from "./TableBlock.ts"
 import type { WarehouseError } from "./Warehouse.ts"
 

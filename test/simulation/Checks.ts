@@ -41,7 +41,7 @@ const checkOutcomes = (scenario: Truth, warehouse: MemoryWarehouse, truths: Read
   for (const [partition, truth] of truths.entries()) {
     for (const [offset, outcome] of truth.outcomes.entries()) {
       const found = stored[partition]!.get(offset)
-      const expected = outcome === "duplicate" ? undefined : outcome
+      const expected = outcome === "duplicate" || outcome === "control" ? undefined : outcome
       if (found?.outcome !== expected) {
         violations.push(`record ${partition}/${offset}: ${found?.outcome} instead of ${expected}`)
       } else if (found?.session !== truth.sessionAtAcceptance[offset]) {
@@ -149,8 +149,9 @@ const checkDecisionHashes = (warehouse: MemoryWarehouse) => {
 }
 
 const checkCheckpoints = (scenario: Truth, warehouse: MemoryWarehouse, truths: ReadonlyArray<OraclePartition>) =>
-  warehouse.checkpoints().flatMap(({ partition, position: { counts, offset } }) => {
-    const outcomes = truths[partition]!.outcomes
+  warehouse.checkpoints().flatMap(({ partition, position: { counts, offset, watermark } }) => {
+    const { watermark: expectedWatermark } = truths[partition]!
+    const outcomes = truths[partition]!.outcomes.filter((outcome) => outcome !== "control")
     const expected: Record<string, number> = {
       received: outcomes.length,
       accepted: 0,
@@ -163,6 +164,9 @@ const checkCheckpoints = (scenario: Truth, warehouse: MemoryWarehouse, truths: R
     const violations: Array<string> = []
     if (offset !== scenario.log[partition]!.length) {
       violations.push(`partition ${partition}: checkpoint at ${offset}, not at the end`)
+    }
+    if (watermark !== expectedWatermark) {
+      violations.push(`partition ${partition}: watermark ${watermark} instead of ${expectedWatermark}`)
     }
     if (JSON.stringify(counts) !== JSON.stringify(expected)) {
       violations.push(

@@ -6,7 +6,7 @@ import * as fc from "fast-check"
 import type { CoreSettings } from "../../src/domain/Settings.ts"
 import { motif } from "./Motifs.ts"
 import type { LogRecord } from "./Scenario.ts"
-import { gapUnits, makeRecord, partitions, unitMs } from "./Scenario.ts"
+import { controlKind, gapUnits, makeRecord, partitions, unitMs } from "./Scenario.ts"
 
 /** One line of a history as fast-check draws it. */
 export interface Draft {
@@ -105,7 +105,7 @@ const listOf = (lists: Map<number, Array<number>>, key: number): Array<number> =
 
 /** A kind of record: its event lies too far in the future. The others are numbered by `makeRecord`. */
 const farFuture = 31
-const anyKind = fc.nat(31)
+const anyKind = fc.nat(controlKind)
 const clickKind = fc.constant(0)
 const fewOthers = fc.oneof({ weight: 3, arbitrary: clickKind }, { weight: 1, arbitrary: anyKind })
 

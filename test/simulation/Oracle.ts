@@ -44,7 +44,7 @@ export interface OracleFinding {
 }
 
 export interface OraclePartition {
-  /** "accepted", "duplicate", "late", "rejected" or "deadLettered", by offset. */
+  /** "accepted", "duplicate", "late", "rejected", "deadLettered" or "control", by offset. */
   readonly outcomes: ReadonlyArray<string>
   /** Session id at acceptance, by offset. */
   readonly sessionAtAcceptance: ReadonlyArray<string | undefined>
@@ -54,6 +54,8 @@ export interface OraclePartition {
   readonly findings: ReadonlyMap<string, OracleFinding>
   /** Day -> least version that `touched_days` must have. */
   readonly touched: ReadonlyMap<number, number>
+  /** After the last record; -Infinity before the first accepted one. */
+  readonly watermark: number
 }
 
 /** What one partition's records mean. */
@@ -65,7 +67,14 @@ export const oracle = (records: ReadonlyArray<LogRecord>, settings: CoreSettings
   const aliases = new Map<string, { session_id: string; version: number }>()
   let watermark = -Infinity
   for (const record of records) {
-    const { event } = record
+    const { control, event } = record
+    if (control !== undefined) {
+      const { futureMaxMs, gapMs, latenessMs } = settings
+      watermark = Math.max(watermark, Math.min(control, record.appendedAt + futureMaxMs + gapMs + latenessMs))
+      outcomes.push("control")
+      sessionAtAcceptance.push(undefined)
+      continue
+    }
     const outcome = judge(record, watermark, accepted, settings)
     outcomes.push(outcome)
     if (outcome !== "accepted" || event === undefined) {
@@ -103,7 +112,7 @@ export const oracle = (records: ReadonlyArray<LogRecord>, settings: CoreSettings
   for (const visitor of visitors) {
     for (const finding of findingsOf(accepted, visitor, settings, aliases)) findings.set(finding.finding_id, finding)
   }
-  return { outcomes, sessionAtAcceptance, sessions, aliases, findings, touched }
+  return { outcomes, sessionAtAcceptance, sessions, aliases, findings, touched, watermark }
 }
 
 const judge = (

@@ -15,8 +15,10 @@ import type { Action } from "./Actions.ts"
 export interface LogRecord {
   readonly offset: Offset
   readonly appendedAt: EpochMillis
-  /** Undefined: bytes that do not decode. */
+  /** Undefined: bytes that do not decode, or a control record. */
   readonly event: ClickEvent | undefined
+  /** Of a control record: what the watermark is at least. */
+  readonly control?: number | undefined
 }
 
 export interface Scenario {
@@ -55,11 +57,14 @@ export interface RecordFields {
   readonly unit: number
   readonly visitor: number
   readonly id: string
-  /** 0-17 click, 18-21 view, 22-24 cart, 25-28 purchase, 29 search, 30 undecodable, 31 search. */
+  /** 0-17 click, 18-21 view, 22-24 cart, 25-28 purchase, 29 search, 30 undecodable, 31 search, 32 control. */
   readonly kind: number
   /** 0: none. */
   readonly item: number
 }
+
+/** A kind of record that is no event. */
+export const controlKind = 32
 
 export const makeRecord = (fields: RecordFields): LogRecord => {
   const { appendedUnit, id, item, kind, number, offset, unit, visitor } = fields
@@ -90,7 +95,8 @@ export const makeRecord = (fields: RecordFields): LogRecord => {
   return {
     offset: offset as Offset,
     appendedAt: timeOf(appendedUnit),
-    event: kind === 30 ? undefined : event
+    event: kind === 30 || kind === controlKind ? undefined : event,
+    control: kind === controlKind ? timeOf(unit) : undefined
   }
 }
 

@@ -4,8 +4,9 @@
  * boundaries and evictions. Afterwards everything must equal the oracle. Returns the broken promises; none is good.
  */
 import type { EventBatch } from "../../src/domain/EventBatch.ts"
-import type { Offset, Partition } from "../../src/domain/Identifiers.ts"
+import type { EpochMillis, Offset, Partition } from "../../src/domain/Identifiers.ts"
 import { isConserved } from "../../src/domain/Outcome.ts"
+import { endMarkers } from "../../src/log/ControlRecords.ts"
 import type { Flush } from "../../src/pipeline/Processor.ts"
 import { Processor, recordHash } from "../../src/pipeline/Processor.ts"
 import { PartitionCore, startPosition } from "../../src/sessionizer/PartitionCore.ts"
@@ -153,8 +154,16 @@ class Owner {
 const batch = (partition: Partition, records: ReadonlyArray<LogRecord>): EventBatch =>
   decodedBatch(
     partition,
-    records.map((record) => ({ offset: record.offset, appendedAt: record.appendedAt, value: bytes(record) }))
+    records.map((record) => ({
+      offset: record.offset,
+      appendedAt: record.appendedAt,
+      value: bytes(record),
+      headers: headersOf(record)
+    }))
   )
+
+const headersOf = ({ control }: LogRecord) =>
+  control === undefined ? undefined : endMarkers(1, control as EpochMillis)[0]!.headers
 
 /** Says that it is of our schema, and then has a text of more bytes than there are. */
 const junk = Buffer.from([0, 0, 0, 0, 1, 0xfe, 0xff, 0x7f, 1])

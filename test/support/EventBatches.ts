@@ -6,6 +6,7 @@ import type { EventBatch } from "../../src/domain/EventBatch.ts"
 import type { EpochMillis, Offset, Partition } from "../../src/domain/Identifiers.ts"
 import type { EncodedBatch } from "../../src/log/WireFormat.ts"
 import { encodeEvent, EventDecoder } from "../../src/log/WireFormat.ts"
+import { judged } from "../../src/pipeline/Decoding.ts"
 
 const schemaId = 1
 const decoder = new EventDecoder(() => Effect.succeed(avroSchema))
@@ -15,6 +16,7 @@ export interface WrittenRecord {
   readonly offset: number
   readonly appendedAt: number
   readonly value: Uint8Array
+  readonly headers?: Readonly<Record<string, string>> | undefined
 }
 
 export const encoded = (event: ClickEvent): Buffer => encodeEvent(schemaId, event)
@@ -36,9 +38,11 @@ export const storedBatch = (partition: number, records: ReadonlyArray<WrittenRec
     valueEnd: (index) => ends[index]!,
     value: (index) => bytes.subarray(valueStart(index), ends[index]),
     key: () => Buffer.alloc(0),
-    headers: () => undefined
+    headers: (index) => records[index]!.headers
   }
 }
 
-export const decodedBatch = (partition: number, records: ReadonlyArray<WrittenRecord>): EventBatch =>
-  decoder.decodeKnown(storedBatch(partition, records))
+export const decodedBatch = (partition: number, records: ReadonlyArray<WrittenRecord>): EventBatch => {
+  const stored = storedBatch(partition, records)
+  return judged(stored, decoder.decodeKnown(stored))
+}

@@ -5,6 +5,7 @@ import { PipelineStatus } from "../../pipeline/PipelineStatus.ts"
 import { Warehouse } from "../../warehouse/Warehouse.ts"
 import { dataDir, httpPort, print, tcpPort } from "../Flags.ts"
 import { RunningWarehouse } from "../Installation.ts"
+import { beat, markLive } from "../LiveLog.ts"
 import { liveTraffic } from "../LiveTraffic.ts"
 import { process as processLog } from "../Processing.ts"
 import { printStopped, servingLayer } from "./serve.ts"
@@ -22,8 +23,10 @@ export const demo = Command.make(
     )
     yield* Effect.gen(function*() {
       yield* printHowToQuery(dataDir)
+      yield* markLive(dataDir)
       yield* Effect.raceAllFirst([
         processLog({ dataDirectory: dataDir, until: "stopped", status }),
+        beat(dataDir),
         Effect.andThen(
           liveTraffic({ eventsPerSecond: rate, seconds: undefined, seed: randomInt(2 ** 31) }),
           Effect.never

@@ -1,6 +1,8 @@
 import { Effect, Layer, Option, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { mkdir } from "node:fs/promises"
+import type { EpochMillis } from "../../domain/Identifiers.ts"
+import { endMarkers } from "../../log/ControlRecords.ts"
 import { EventLog } from "../../log/EventLog.ts"
 import type { NewRecord } from "../../log/EventLog.ts"
 import { partitionOf } from "../../log/Partitioner.ts"
@@ -43,12 +45,16 @@ const asIs = Flag.Boolean("as-is").pipe(
   Flag.withDescription("Keep the order of the file instead of that of event time"),
   Flag.withDefault(false)
 )
+const moreFollows = Flag.Boolean("more-follows").pipe(
+  Flag.withDescription("Later history will be imported too: leave sessions open and days unfinished at the end"),
+  Flag.withDefault(false)
+)
 const noDrain = Flag.Boolean("no-drain").pipe(Flag.withDescription("Only append"), Flag.withDefault(false))
 
 /** Appends history to the log in event-time order, then processes it. */
 export const importCommand = Command.make(
   "import",
-  { files, format, map, noHeader, asIs, noDrain, partitions, dataDir, json },
+  { files, format, map, noHeader, asIs, moreFollows, noDrain, partitions, dataDir, json },
   Effect.fn(function*(options) {
     const summary = yield* appended(options)
     const status = new PipelineStatus()
@@ -77,6 +83,7 @@ interface ImportFlags {
   readonly map: string | undefined
   readonly noHeader: boolean
   readonly asIs: boolean
+  readonly moreFollows: boolean
   readonly partitions: number | undefined
   readonly dataDir: string
 }
@@ -120,6 +127,10 @@ const appended = (flags: ImportFlags) =>
       Stream.map((batch) => notYetAppended(batch, skip, log.partitions)),
       Stream.runForEach((batch) => batch.length === 0 ? Effect.void : log.append(batch))
     )
+    if (!flags.moreFollows && summary.eventTsMax !== undefined) {
+      const { gapMs, latenessMs } = yield* coreSettings
+      yield* log.append(endMarkers(log.partitions, (summary.eventTsMax + gapMs + latenessMs) as EpochMillis))
+    }
     yield* recordImport(flags.dataDir, { ...(begun ?? entry), done: true })
     return summary
   }).pipe(
@@ -165,7 +176,7 @@ const refuseOlder = Effect.fnUntraced(function*(dataDirectory: string, summary: 
         paths(dataDirectory).root
       } has been ` +
       `processed up to ${new Date(watermark).toISOString()}: older events would be late. Nothing was appended. ` +
-      "Import it into another --data-dir, or all files in one command."
+      "Import it into another --data-dir, or all files in one command, or each but the last with --more-follows."
   })
 })
 

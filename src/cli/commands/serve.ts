@@ -12,6 +12,7 @@ import {
   warehouseLayer
 } from "../Installation.ts"
 import type { WarehousePorts } from "../Installation.ts"
+import { beat } from "../LiveLog.ts"
 import { process as processLog } from "../Processing.ts"
 
 /** Runs warehouse and pipeline until it is stopped. */
@@ -24,10 +25,11 @@ export const serve = Command.make(
       yield* eventSchemaId
       const warehouse = yield* RunningWarehouse
       yield* print(`ClickHouse at ${warehouse.url}; processing ${dataDir}; stop with Ctrl-C`)
-      yield* Effect.raceFirst(
+      yield* Effect.raceAllFirst([
         processLog({ dataDirectory: dataDir, until: "stopped", status }),
+        beat(dataDir),
         Effect.repeat(reportStatus(status), Schedule.spaced("10 seconds"))
-      )
+      ])
     }).pipe(
       Effect.provide(servingLayer(dataDir, { httpPort, tcpPort }, partitions)),
       Effect.onInterrupt(() => printStopped(status))

@@ -3,6 +3,7 @@ import { Command, Flag } from "effect/cli"
 import { randomInt } from "node:crypto"
 import { dataDir, json, partitions, print, printJson } from "../Flags.ts"
 import { logLayer, registryLayer } from "../Installation.ts"
+import { markLive } from "../LiveLog.ts"
 import { liveTraffic } from "../LiveTraffic.ts"
 
 const rate = Flag.Finite("rate").pipe(Flag.withDescription("Events per second"), Flag.withDefault(100))
@@ -24,6 +25,7 @@ export const simulate = Command.make(
   Effect.fn(function*({ dataDir, json, partitions, rate, seconds, seed: asked }) {
     const seed = asked ?? randomInt(2 ** 31)
     let appended = 0
+    yield* markLive(dataDir)
     if (!json) {
       yield* print(
         `appending ${rate} events/s to ${dataDir}${

@@ -2,7 +2,7 @@ import { Effect, Stream } from "effect"
 import { Command, Flag } from "effect/cli"
 import type { ClickEvent } from "../../domain/ClickEvent.ts"
 import { toJson } from "../../domain/ClickEvent.ts"
-import { isEvent } from "../../domain/EventBatch.ts"
+import { controlReason, isEvent } from "../../domain/EventBatch.ts"
 import type { Offset, Partition } from "../../domain/Identifiers.ts"
 import { formatAmount } from "../../domain/Money.ts"
 import type { DecodeFailure } from "../../domain/Outcome.ts"
@@ -110,12 +110,15 @@ const jsonLine = ({ appendedAt, content, offset, partition, value }: TailedRecor
     appendedAt: spokenTime(appendedAt),
     ...(isEvent(content) ?
       { event: toJson(content) } :
+      content.reason === controlReason ?
+      { control: content.detail } :
       { deadLetter: { ...content, valueBase64: value.toString("base64") } })
   })
 
 const textLine = (record: TailedRecord): string => {
   const { appendedAt, content, offset, partition, value } = record
   const place = `${spokenTime(appendedAt)}  ${partition}:${offset}`
+  if (!isEvent(content) && content.reason === controlReason) return `${place}  CONTROL ${content.detail}`
   return isEvent(content) ?
     `${place}  ${eventText(content)}` :
     `${place}  DEAD LETTER ${content.reason}: ${content.detail}  ${excerpt(value)}`

@@ -1,7 +1,7 @@
 /** Looks for an event id in the bytes of the log: most records are passed over without decoding. */
 import { Effect, Stream } from "effect"
 import { toJson } from "../../domain/ClickEvent.ts"
-import { isEvent } from "../../domain/EventBatch.ts"
+import { controlReason, isEvent } from "../../domain/EventBatch.ts"
 import type { EpochMillis, Offset, Partition } from "../../domain/Identifiers.ts"
 import type { DecodeFailure } from "../../domain/Outcome.ts"
 import type { LogBatch } from "../../log/EventLog.ts"
@@ -58,7 +58,8 @@ const matches = (decoder: EventDecoder, batch: LogBatch, { eventId, visitorId }:
     for (const { appendedAt, content: event, index: i, offset } of events.records()) {
       const hit = isEvent(event) ?
         event.eventId === eventId && (visitorId === undefined || event.visitorId === visitorId) :
-        mentions(batch.value(i), eventId) && (visitorId === undefined || mentions(batch.value(i), visitorId))
+        event.reason !== controlReason && mentions(batch.value(i), eventId) &&
+        (visitorId === undefined || mentions(batch.value(i), visitorId))
       if (!hit) continue
       found.push({
         partition: events.partition,
