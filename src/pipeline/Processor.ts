@@ -9,7 +9,7 @@ import { PartitionCore } from "../sessionizer/PartitionCore.ts"
 import type { VisitorHistory } from "../sessionizer/VisitorHistory.ts"
 import type { FlushIdentity, PartitionFlush } from "../warehouse/FlushBlocks.ts"
 import { flushSteps } from "../warehouse/FlushBlocks.ts"
-import type { HistoryRequest, OpenVisitor } from "../warehouse/StateStore.ts"
+import type { HistoryRequest } from "../warehouse/StateStore.ts"
 import type { TableBlock } from "../warehouse/TableBlock.ts"
 
 /** Everything that changed up to a cut, ready to be written step by step. */
@@ -45,9 +45,8 @@ export class Processor {
     this.#identity = identity
   }
 
-  /** Takes a partition on at its checkpoint. `open`: the visitors of this partition that the warehouse may know. */
-  own(core: PartitionCore, open: Iterable<OpenVisitor>): void {
-    for (const visitor of open) core.cold.add(visitor.hash, visitor.startedAt, visitor.endedAt)
+  /** Takes a partition on at its checkpoint. The core knows which visitors are cold. */
+  own(core: PartitionCore): void {
     this.#owned.set(core.partition, {
       core,
       durable: core.nextOffset,

@@ -60,10 +60,12 @@ export const recover = Effect.fnUntraced(function*(
     const partition = number as Partition
     return new PartitionCore(partition, settings, checkpoints.get(partition)?.position ?? startPosition(range.start))
   })
-  const open = yield* store.openVisitors(cores.map(({ partition, reachableFrom }) => ({ partition, reachableFrom })))
-  const byPartition = Map.groupBy(open, ({ partition }) => partition)
+  yield* store.openVisitors(
+    cores.map(({ partition, reachableFrom }) => ({ partition, reachableFrom })),
+    (partition, hash, startedAt, endedAt) => cores[partition]!.cold.add(hash, startedAt, endedAt)
+  )
   const processor = new Processor(identity)
-  for (const core of cores) processor.own(core, byPartition.get(core.partition) ?? [])
+  for (const core of cores) processor.own(core)
   return processor
 })
 

@@ -2,17 +2,21 @@
  * Visitors that the warehouse may know something of that still matters, but memory does not hold: after a start everyone, later
  * those who were evicted. They are read on first sight. A visitor is 31 bits of hash here; a collision costs a needless read and
  * loses nothing, since the entry then covers both.
+ *
+ * After a start under load these are millions: an open-addressing table of 20 bytes a slot.
  */
-import { positiveMurmur2 } from "../domain/Murmur2.ts"
+const capacityMin = 64
+const loadMax = 0.6
 
 export class ColdVisitors {
-  /** Hash -> index into the columns. */
-  readonly #index = new Map<number, number>()
-  #from: Array<number> = []
-  #endedAt: Array<number> = []
+  /** The complement of each hash, which is never 0; 0: free. */
+  #hashes = new Int32Array(capacityMin)
+  #from = new Float64Array(capacityMin)
+  #endedAt = new Float64Array(capacityMin)
+  #size = 0
 
   get size(): number {
-    return this.#index.size
+    return this.#size
   }
 
   /**
@@ -21,11 +25,12 @@ export class ColdVisitors {
    * @param endedAt end of the newest session, ms
    */
   add(hash: number, from: number, endedAt: number): void {
-    const at = this.#index.get(hash)
-    if (at === undefined) {
-      this.#index.set(hash, this.#from.length)
-      this.#from.push(from)
-      this.#endedAt.push(endedAt)
+    const at = this.#find(hash)
+    if (this.#hashes[at] === 0) {
+      this.#hashes[at] = ~hash
+      this.#from[at] = from
+      this.#endedAt[at] = endedAt
+      if (++this.#size > this.#hashes.length * loadMax) this.#rebuild(this.#hashes.length * 2, -Infinity)
     } else {
       if (from < this.#from[at]!) this.#from[at] = from
       if (endedAt > this.#endedAt[at]!) this.#endedAt[at] = endedAt
@@ -33,24 +38,43 @@ export class ColdVisitors {
   }
 
   /** From where the events of a visitor must be read, or undefined when nothing in the warehouse can matter. */
-  readFrom(visitorId: string, reachable: number): number | undefined {
-    const at = this.#index.get(positiveMurmur2(visitorId))
-    return at === undefined || this.#endedAt[at]! < reachable ? undefined : this.#from[at]!
+  readFrom(hash: number, reachable: number): number | undefined {
+    const at = this.#find(hash)
+    return this.#hashes[at] === 0 || this.#endedAt[at]! < reachable ? undefined : this.#from[at]!
   }
 
   /** Forgets all that is out of reach. */
   sweep(reachable: number): void {
-    const from: Array<number> = []
-    const endedAt: Array<number> = []
-    for (const [hash, at] of this.#index) {
-      if (this.#endedAt[at]! < reachable) this.#index.delete(hash)
-      else {
-        this.#index.set(hash, from.length)
-        from.push(this.#from[at]!)
-        endedAt.push(this.#endedAt[at]!)
-      }
+    let left = 0
+    for (let at = 0; at < this.#hashes.length; at++) {
+      if (this.#hashes[at] !== 0 && this.#endedAt[at]! >= reachable) left++
     }
-    this.#from = from
-    this.#endedAt = endedAt
+    this.#rebuild(Math.max(capacityMin, 2 ** Math.ceil(Math.log2((left + 1) / loadMax))), reachable)
+  }
+
+  /** The slot of a hash, or the free one where it belongs. */
+  #find(hash: number): number {
+    const hashes = this.#hashes
+    const mask = hashes.length - 1
+    // Hashes of one partition share a remainder: spread them.
+    let at = (Math.imul(hash, 0x9e3779b1) >>> 7) & mask
+    while (hashes[at] !== 0 && hashes[at] !== ~hash) at = at + 1 & mask
+    return at
+  }
+
+  #rebuild(capacity: number, reachable: number): void {
+    const old = { hashes: this.#hashes, from: this.#from, endedAt: this.#endedAt }
+    this.#hashes = new Int32Array(capacity)
+    this.#from = new Float64Array(capacity)
+    this.#endedAt = new Float64Array(capacity)
+    this.#size = 0
+    for (let each = 0; each < old.hashes.length; each++) {
+      if (old.hashes[each] === 0 || old.endedAt[each]! < reachable) continue
+      const at = this.#find(~old.hashes[each]!)
+      this.#hashes[at] = old.hashes[each]!
+      this.#from[at] = old.from[each]!
+      this.#endedAt[at] = old.endedAt[each]!
+      this.#size++
+    }
   }
 }

@@ -3,10 +3,10 @@
  * only those of very few sessions in a set of their own. Two items of one session have one hash in one of 10^16 cases, and would
  * then count as one.
  */
-import { textHash } from "./Fingerprint.ts"
+import { hash } from "./Fingerprint.ts"
 
 /** The last hash: its upper word counts with 21 bits, so that both make a safe integer. */
-const hashed = new Int32Array(2)
+const hashed = new Int32Array(3)
 const highMask = 0x1fffff
 
 /** Words that a row must have: a count (or `inSet`), the number of a block, and the first hashes, two words each. */
@@ -27,7 +27,7 @@ export class ItemSets {
 
   /** Adds the item whose id stands in `view`. The row's item words begin at `words[at]`. */
   add(session: number, words: Int32Array, at: number, view: DataView, start: number, length: number): void {
-    textHash(view, start, length, hashed, 0)
+    hash(view, start, length, hashed, 0)
     this.#add(session, words, at, hashed[0]! & highMask, hashed[1]!)
   }
 

@@ -2,12 +2,10 @@
  * The pure core: what one partition's records mean. No clock, no I/O, no randomness: the same records give the same outcomes,
  * sessions and findings, in whatever batches they come and whatever memory happens to hold. DESIGN.md 4.1 numbers the steps.
  */
-import { isClick } from "../domain/ClickEvent.ts"
 import type { EventBatch } from "../domain/EventBatch.ts"
 import { EventKind, isEvent, placeStride, Text } from "../domain/EventBatch.ts"
 import type { EpochMillis, EventId, Offset, Partition, VisitorId } from "../domain/Identifiers.ts"
 import { sessionId } from "../domain/Identifiers.ts"
-import { positiveMurmur2 } from "../domain/Murmur2.ts"
 import type { DecodeFailure, OutcomeCounts } from "../domain/Outcome.ts"
 import { noOutcomes, Outcome } from "../domain/Outcome.ts"
 import type { CoreSettings } from "../domain/Settings.ts"
@@ -21,7 +19,7 @@ import { ColdVisitors } from "./ColdVisitors.ts"
 import { controlMark, DecisionHash, decisionHashEvery } from "./DecisionHash.ts"
 import { Expiry } from "./Expiry.ts"
 import type { Finding } from "./Finding.ts"
-import { fingerprint, fingerprintStride, TextPair } from "./Fingerprint.ts"
+import { FingerprintText, fingerprintWords, hash, murmur2, TextBytes } from "./Fingerprint.ts"
 import { SeenIds } from "./SeenIds.ts"
 import { groupsOfSessions } from "./SessionParts.ts"
 import { none, SessionTable } from "./SessionTable.ts"
@@ -66,7 +64,8 @@ export class PartitionCore {
   #coldSweptAt = -Infinity
   /** Fingerprints of the batch at hand; kept for the next one. */
   #prints = new Int32Array(0)
-  readonly #ids = new TextPair()
+  readonly #fingerprintText = new FingerprintText()
+  readonly #id = new TextBytes()
 
   constructor(partition: Partition, settings: CoreSettings, position: CorePosition) {
     this.partition = partition
@@ -141,9 +140,8 @@ export class PartitionCore {
     for (let i = 0; i < events.count; i++) {
       if (i % lookAheadRecords === 0) this.#lookAhead(events, i)
       if (isNoEvent(events.kinds[i]!) || this.#find(events, i) !== nobody) continue
-      const visitorId = events.text(i, Text.visitorId) as VisitorId
-      const from = this.cold.readFrom(visitorId, this.reachableFrom)
-      if (from !== undefined) into.set(visitorId, from)
+      const from = this.cold.readFrom(this.#visitorHash(i) & positive, this.reachableFrom)
+      if (from !== undefined) into.set(events.text(i, Text.visitorId) as VisitorId, from)
     }
   }
 
@@ -156,23 +154,21 @@ export class PartitionCore {
       this.#visitors.setSession(visitor, session)
     }
     this.#forgetSessions(visitor)
-    for (const event of history.recent) {
-      const { appendedAt, eventTs, offset, sessionId } = event
-      if (eventTs >= this.seenFrom) {
-        this.#ids.set(history.visitorId, event.eventId)
-        this.#ids.fingerprint(loadedPrint, 0)
-        this.#seen.remember(loadedPrint, 0, eventTs, this.seenFrom)
+    for (const { prints, times } of history.seen) {
+      for (let i = 0; i < times.length; i++) {
+        const eventTs = times[i]! as EpochMillis
+        if (eventTs >= this.seenFrom) this.#seen.remember(prints, i * fingerprintWords, eventTs, this.seenFrom)
       }
-      if (isClick(event.eventType) && eventTs >= this.recentFrom) {
-        const click = { eventTs, item: event.itemId, offset, appendedAt, sessionId }
-        this.#clicks.note(visitor, eventTs, click.item, this.recentFrom)?.add(
-          this.#rules,
-          history.visitorId,
-          click,
-          this.seenFrom,
-          ignoreFinding
-        )
-      }
+    }
+    for (const click of history.clicks) {
+      if (click.eventTs < this.recentFrom) continue
+      this.#clicks.note(visitor, click.eventTs, click.item, this.recentFrom)?.add(
+        this.#rules,
+        history.visitorId,
+        click,
+        this.seenFrom,
+        ignoreFinding
+      )
     }
   }
 
@@ -200,7 +196,7 @@ export class PartitionCore {
       } else if (eventTs < this.seenFrom) {
         outcome = Outcome.late
         this.#changes.late.push(this.#kept(events, i, lateReason))
-      } else if (this.#seen.seen(this.#prints, i * fingerprintStride, eventTs, this.seenFrom)) {
+      } else if (this.#seen.seen(this.#prints, i * printStride, eventTs, this.seenFrom)) {
         outcome = Outcome.duplicate
       } else {
         outcome = Outcome.accepted
@@ -244,7 +240,7 @@ export class PartitionCore {
       this.#forgetSessions(visitor)
       const newest = this.#visitors.session(visitor)
       if (newest !== none) {
-        this.cold.add(positiveMurmur2(this.#visitors.id(visitor)), from, this.#sessions.endedAt(newest))
+        this.cold.add(this.#visitors.hash(visitor) & positive, from, this.#sessions.endedAt(newest))
       }
       this.#drop(visitor)
     })
@@ -256,31 +252,35 @@ export class PartitionCore {
    */
   #lookAhead(events: EventBatch, from: number): void {
     const { count, places, view } = events
-    const needed = count * fingerprintStride + 1
+    const needed = count * printStride + 1
     if (this.#prints.length < needed) this.#prints = new Int32Array(needed)
     const prints = this.#prints
     const to = Math.min(count, from + lookAheadRecords)
     let lookedAt = 0
     for (let i = from; i < to; i++) {
       const at = i * placeStride
-      const print = i * fingerprintStride
-      fingerprint(
-        view,
-        places[at + Text.visitorId]!,
-        places[at + Text.visitorId + 1]!,
-        places[at + Text.eventId]!,
-        places[at + Text.eventId + 1]!,
-        prints,
-        print
-      )
-      lookedAt ^= this.#seen.touch(prints[print]!) ^ this.#visitors.touch(prints[print + 3]!)
+      const print = i * printStride
+      const eventStart = places[at + Text.eventId]!
+      const eventEnd = eventStart + places[at + Text.eventId + 1]!
+      const visitorStart = places[at + Text.visitorId]!
+      const visitorLength = places[at + Text.visitorId + 1]!
+      const visitorEnd = visitorStart + visitorLength
+      if (visitorStart === eventEnd + 1) hash(view, eventStart, visitorEnd - eventStart, prints, print)
+      else {
+        const { bytes } = events
+        const visitorId = bytes.subarray(visitorStart, visitorEnd)
+        this.#fingerprintText.ofBytes(visitorId, bytes.subarray(eventStart, eventEnd), prints, print)
+      }
+      const visitorHash = murmur2(view, visitorStart, visitorLength, partitionerSeed)
+      prints[print + fingerprintWords] = visitorHash
+      lookedAt ^= this.#seen.touch(prints[print]!) ^ this.#visitors.touch(visitorHash)
     }
     for (let i = from; i < to; i++) {
       const visitor = this.#find(events, i)
       if (visitor !== nobody) lookedAt ^= this.#sessions.touch(Math.max(0, this.#visitors.session(visitor)))
     }
     // Nobody reads it, but a load whose result goes nowhere might be left out.
-    prints[count * fingerprintStride] = lookedAt
+    prints[count * printStride] = lookedAt
   }
 
   /** Counts an accepted event in; returns its session. */
@@ -395,30 +395,31 @@ export class PartitionCore {
   /** The visitor of an event, if memory holds it, or `nobody`. */
   #find(events: EventBatch, index: number): number {
     const at = index * placeStride + Text.visitorId
-    const hash = this.#prints[index * fingerprintStride + 3]!
-    return this.#visitors.find(hash, events.view, events.places[at]!, events.places[at + 1]!)
+    return this.#visitors.find(this.#visitorHash(index), events.view, events.places[at]!, events.places[at + 1]!)
   }
 
   #visitor(events: EventBatch, index: number): number {
     const found = this.#find(events, index)
     if (found !== nobody) return found
     const at = index * placeStride + Text.visitorId
-    const hash = this.#prints[index * fingerprintStride + 3]!
-    return this.#newVisitor(hash, events.view, events.places[at]!, events.places[at + 1]!)
+    return this.#newVisitor(this.#visitorHash(index), events.view, events.places[at]!, events.places[at + 1]!)
   }
 
   /** The visitor with this id, which the warehouse remembers. */
   #remembered(id: VisitorId): number {
-    const ids = this.#ids
-    ids.set(id, "")
-    ids.fingerprint(loadedPrint, 0)
-    const hash = loadedPrint[3]!
-    const found = this.#visitors.find(hash, ids.view, 0, ids.firstLength)
-    return found !== nobody ? found : this.#newVisitor(hash, ids.view, 0, ids.firstLength)
+    this.#id.set(id)
+    const { length, view } = this.#id
+    const idHash = murmur2(view, 0, length, partitionerSeed)
+    const found = this.#visitors.find(idHash, view, 0, length)
+    return found !== nobody ? found : this.#newVisitor(idHash, view, 0, length)
   }
 
-  #newVisitor(hash: number, view: DataView, start: number, length: number): number {
-    const visitor = this.#visitors.add(hash, view, start, length)
+  #visitorHash(index: number): number {
+    return this.#prints[index * printStride + fingerprintWords]!
+  }
+
+  #newVisitor(idHash: number, view: DataView, start: number, length: number): number {
+    const visitor = this.#visitors.add(idHash, view, start, length)
     this.#schedule(visitor, this.#watermark + this.#horizonMs)
     return visitor
   }
@@ -482,8 +483,12 @@ const lookAheadRecords = 128
 
 const isNoEvent = (kind: number): boolean => kind === EventKind.failed || kind === EventKind.control
 
-/** The fingerprint of an id that comes back from the warehouse. */
-const loadedPrint = new Int32Array(fingerprintStride)
+/** Words per record in `#prints`: the fingerprint, then a hash of the visitor. */
+const printStride = fingerprintWords + 1
+
+/** A visitor's hash is that of Kafka's partitioner, without its highest bit: ClickHouse's kafkaMurmurHash. */
+const partitionerSeed = 0x9747b28c
+const positive = 0x7fffffff
 
 const refusal = (eventTs: number, appendedAt: number): DecodeFailure =>
   eventTs < eventTsMin ?

@@ -1,22 +1,20 @@
-/** What recovery reads back of a visitor. */
-import type { EpochMillis, Offset, SessionId, VisitorId } from "../domain/Identifiers.ts"
+/** What recovery reads back of a visitor: all that the warehouse knows of it that still matters, below the durable offset. */
+import type { VisitorId } from "../domain/Identifiers.ts"
+import type { Click } from "./Clicks.ts"
 import type { SessionParts } from "./SessionParts.ts"
 
-/** An accepted event as recovery reads it back: for ids and rule windows. */
-export interface RecentEvent {
-  readonly eventId: string
-  readonly eventTs: EpochMillis
-  readonly eventType: string
-  readonly itemId: string
-  readonly offset: Offset
-  readonly appendedAt: EpochMillis
-  readonly sessionId: SessionId
+/** Ids that may still count as seen. */
+export interface SeenHistory {
+  /** `fingerprintWords` words an id. */
+  readonly prints: Int32Array
+  /** event_ts of each. */
+  readonly times: Float64Array
 }
 
-/** All that the warehouse knows of one visitor that still matters, below the durable offset. */
 export interface VisitorHistory {
   readonly visitorId: VisitorId
   readonly sessions: ReadonlyArray<SessionParts>
-  /** In offset order. */
-  readonly recent: ReadonlyArray<RecentEvent>
+  readonly seen: ReadonlyArray<SeenHistory>
+  /** Clicks that rule windows may still need, in offset order. */
+  readonly clicks: ReadonlyArray<Click>
 }

@@ -48,7 +48,11 @@ export class VisitorTable {
 
   /** Loads where a search for this hash begins, so that a search soon after finds it in the cache. */
   touch(hash: number): number {
-    return this.#index[(hash & (this.#index.length >> 1) - 1) * 2]!
+    return this.#index[(homeOf(hash) & (this.#index.length >> 1) - 1) * 2]!
+  }
+
+  hash(visitor: number): number {
+    return this.#rows[visitor * rowWords + hashAt]!
   }
 
   /** Loads a visitor's row. */
@@ -60,7 +64,7 @@ export class VisitorTable {
   find(hash: number, view: DataView, start: number, length: number): number {
     const index = this.#index
     const mask = (index.length >> 1) - 1
-    for (let at = hash & mask;; at = at + 1 & mask) {
+    for (let at = homeOf(hash) & mask;; at = at + 1 & mask) {
       const row = index[at * 2 + 1]! - 1
       if (row < 0) return nobody
       if (index[at * 2] === hash && this.#hasId(row, view, start, length)) return row
@@ -94,11 +98,11 @@ export class VisitorTable {
     const index = this.#index
     const mask = (index.length >> 1) - 1
     const at = row * rowWords
-    let hole = this.#rows[at + hashAt]! & mask
+    let hole = homeOf(this.#rows[at + hashAt]!) & mask
     while (index[hole * 2 + 1] !== row + 1) hole = hole + 1 & mask
     // Those that a search would no longer reach over the hole move up.
     for (let each = hole + 1 & mask; index[each * 2 + 1] !== 0; each = each + 1 & mask) {
-      const home = index[each * 2]! & mask
+      const home = homeOf(index[each * 2]!) & mask
       if ((each - home & mask) < (each - hole & mask)) continue
       index[hole * 2] = index[each * 2]!
       index[hole * 2 + 1] = index[each * 2 + 1]!
@@ -201,7 +205,7 @@ export class VisitorTable {
   #enter(hash: number, row: number): void {
     const index = this.#index
     const mask = (index.length >> 1) - 1
-    let at = hash & mask
+    let at = homeOf(hash) & mask
     while (index[at * 2 + 1] !== 0) at = at + 1 & mask
     index[at * 2] = hash
     index[at * 2 + 1] = row + 1
@@ -221,3 +225,6 @@ export class VisitorTable {
     this.#view = new DataView(larger.buffer)
   }
 }
+
+/** Hashes of one partition share a remainder: spread them. */
+const homeOf = (hash: number): number => Math.imul(hash, 0x9e3779b1) >>> 7

@@ -6,11 +6,13 @@ import { Effect, Layer } from "effect"
 import type { Offset, Partition, SessionId, VisitorId } from "../domain/Identifiers.ts"
 import { epochMillis } from "../domain/Identifiers.ts"
 import type { CoreSettings } from "../domain/Settings.ts"
+import type { Click } from "../sessionizer/Clicks.ts"
+import { fingerprintSql, fingerprintWords } from "../sessionizer/Fingerprint.ts"
 import type { SessionParts } from "../sessionizer/SessionParts.ts"
-import type { RecentEvent } from "../sessionizer/VisitorHistory.ts"
+import type { SeenHistory, VisitorHistory } from "../sessionizer/VisitorHistory.ts"
 import { noWatermark } from "./FlushBlocks.ts"
 import { RowBinaryReader } from "./RowBinaryReader.ts"
-import type { Checkpoint, HistoryRequest, OpenVisitor } from "./StateStore.ts"
+import type { Checkpoint, HistoryRequest } from "./StateStore.ts"
 import { StateStore } from "./StateStore.ts"
 import type { WarehouseError } from "./Warehouse.ts"
 import { Warehouse } from "./Warehouse.ts"
@@ -29,13 +31,18 @@ const make = Effect.fnUntraced(
     const warehouse = yield* Warehouse
     return StateStore.of({
       checkpoints: Effect.map(warehouse.query(checkpointsSql), (rows) => rows.map(checkpointOf)),
-      openVisitors: (partitions) => {
+      openVisitors: (partitions, visit) => {
         const known = partitions.filter(({ reachableFrom }) => reachableFrom > -Infinity)
-        if (known.length === 0) return Effect.succeed([])
+        if (known.length === 0) return Effect.void
         const bounds = known.map(({ partition, reachableFrom }) =>
           `(partition = ${partition} AND ended_at >= ${time(reachableFrom)})`
         )
-        return Effect.map(warehouse.queryBytes(openVisitorsSql(bounds.join(" OR "))), readOpenVisitors)
+        return Effect.map(warehouse.queryBytes(openVisitorsSql(bounds.join(" OR "))), (bytes) => {
+          const reader = new RowBinaryReader(bytes)
+          while (!reader.done) {
+            visit(reader.uint16() as Partition, reader.uint32(), reader.integer(), reader.integer())
+          }
+        })
       },
       histories: (request) =>
         Effect.map(
@@ -100,25 +107,11 @@ FROM sessions_raw
 WHERE ${condition}
 GROUP BY partition, hash`
 
-const readOpenVisitors = (bytes: Buffer): ReadonlyArray<OpenVisitor> => {
-  const reader = new RowBinaryReader(bytes)
-  const visitors: Array<OpenVisitor> = []
-  while (!reader.done) {
-    visitors.push({
-      partition: reader.uint16() as Partition,
-      hash: reader.uint32(),
-      startedAt: reader.integer(),
-      endedAt: reader.integer()
-    })
-  }
-  return visitors
-}
-
 /** A part of a request that fits into one statement. */
 interface Chunk {
   readonly visitors: ReadonlyArray<{ readonly partition: Partition; readonly visitorId: VisitorId }>
   readonly condition: string
-  readonly sessionsFrom: number
+  readonly from: number
   readonly recentFrom: number
 }
 
@@ -131,14 +124,16 @@ const chunks = (request: HistoryRequest): ReadonlyArray<Chunk> => {
   const all = request.partitions.flatMap(({ partition, visitors }) =>
     [...visitors].map(([visitorId, from]) => ({ partition, visitorId, from, literal: literal(visitorId) }))
   )
-  // Those whose sessions began long ago last: only their own statement then reads that far back.
+  // Those whose sessions began before all that is recent last: only their own statements read farther back.
   all.sort((a, b) => b.from - a.from)
   const found: Array<Chunk> = []
   for (let start = 0; start < all.length;) {
+    const isRecent = all[start]!.from >= recentFrom
     let end = start
     for (
       let text = 0;
-      end < all.length && (end === start || text + all[end]!.literal.length < visitorsTextMax);
+      end < all.length && (end === start || text + all[end]!.literal.length < visitorsTextMax) &&
+      all[end]!.from >= recentFrom === isRecent;
       end++
     ) {
       text += all[end]!.literal.length + 1
@@ -149,7 +144,7 @@ const chunks = (request: HistoryRequest): ReadonlyArray<Chunk> => {
       condition: `visitor_id IN (${visitors.map((visitor) => visitor.literal).join(",")}) AND partition IN (${
         [...partitions].join(",")
       }) AND (${durable})`,
-      sessionsFrom: visitors.at(-1)!.from,
+      from: Math.min(recentFrom, visitors.at(-1)!.from),
       recentFrom
     })
     start = end
@@ -158,104 +153,113 @@ const chunks = (request: HistoryRequest): ReadonlyArray<Chunk> => {
 }
 
 const readChunk = (warehouse: Warehouse["Service"], chunk: Chunk, reportingCurrency: string) =>
-  Effect.map(
-    Effect.all([
-      warehouse.queryBytes(sessionPartsSql(chunk, reportingCurrency)),
-      warehouse.queryBytes(recentEventsSql(chunk))
-    ], { concurrency: 2 }),
-    ([partsBytes, recentBytes]) => {
-      const parts = readSessionParts(partsBytes)
-      const recent = readRecentEvents(recentBytes)
-      return chunk.visitors.map(({ partition, visitorId }) => ({
-        partition,
-        history: { visitorId, sessions: parts.get(visitorId) ?? [], recent: recent.get(visitorId) ?? [] }
-      }))
-    }
-  ) satisfies Effect.Effect<unknown, WarehouseError>
+  Effect.map(warehouse.queryBytes(historiesSql(chunk, reportingCurrency)), (bytes) => {
+    const found = readHistories(bytes)
+    return chunk.visitors.map(({ partition, visitorId }) => ({
+      partition,
+      history: found.get(visitorId) ?? { visitorId, sessions: [], seen: [], clicks: [] }
+    }))
+  }) satisfies Effect.Effect<unknown, WarehouseError>
 
-/** A repeated flush may have stored an event twice, with the same content: one row per offset is enough. */
-const sessionPartsSql = ({ condition, sessionsFrom }: Chunk, reportingCurrency: string): string => {
+/** From so many visitors on, looking each up in the Bloom filter of every granule costs more than reading the granules. */
+const visitorsByFilterMax = 500
+
+/**
+ * One row per visitor and session_id at acceptance, with the ids and clicks that still matter in arrays. A repeated flush may have
+ * stored an event twice, with the same content: one row per offset is enough.
+ */
+const historiesSql = ({ condition, from, recentFrom, visitors }: Chunk, reportingCurrency: string): string => {
   const isReporting = `currency IN ('', ${literal(reportingCurrency)})`
+  const isClick = "event_type IN ('view', 'click')"
+  const isRecent = `event_ts >= ${time(recentFrom)}`
+  const ms = (column: string) => `toUnixTimestamp64Milli(${column})`
   return `
 SELECT visitor_id, session_id, min(offset), max(offset),
-  toUnixTimestamp64Milli(min(event_ts)), argMin(offset, (event_ts, offset)),
-  toUnixTimestamp64Milli(max(event_ts)), argMax(offset, (event_ts, offset)),
-  count(), countIf(event_type IN ('view', 'click')), countIf(event_type = 'add_to_cart'), countIf(event_type = 'purchase'),
+  ${ms("min(event_ts)")}, argMin(offset, (event_ts, offset)), ${
+    ms("max(event_ts)")
+  }, argMax(offset, (event_ts, offset)),
+  count(), countIf(${isClick}), countIf(event_type = 'add_to_cart'), countIf(event_type = 'purchase'),
   groupUniqArrayIf(item_id, item_id != ''),
   sumIf(toDecimal128(price, 4) * quantity, event_type = 'purchase' AND ${isReporting}),
   sumMapIf(map(toString(currency), toDecimal128(price, 4) * quantity), event_type = 'purchase' AND NOT ${isReporting}),
   argMin(url, (event_ts, offset)), argMin(referrer, (event_ts, offset)), argMin(user_agent, (event_ts, offset)),
-  argMax(url, (event_ts, offset))
+  argMax(url, (event_ts, offset)),
+  groupArrayIf((${fingerprintSql}, ${ms("event_ts")}), ${isRecent}),
+  groupArrayIf((${ms("event_ts")}, item_id, offset, ${ms("appended_at")}), ${isRecent} AND ${isClick})
 FROM (
-  SELECT visitor_id, session_id, offset, event_ts, event_type, item_id, price, quantity, currency, url, referrer, user_agent
+  SELECT visitor_id, session_id, event_id, offset, event_ts, event_type, item_id, price, quantity, currency, url, referrer,
+    user_agent, appended_at
   FROM events_raw
-  WHERE toStartOfHour(event_ts) >= toStartOfHour(${time(sessionsFrom)}) AND event_ts >= ${
-    time(sessionsFrom)
-  } AND ${condition}
+  WHERE toStartOfHour(event_ts) >= toStartOfHour(${time(from)}) AND event_ts >= ${time(from)} AND ${condition}
   LIMIT 1 BY partition, offset
 )
-GROUP BY visitor_id, session_id`
+GROUP BY visitor_id, session_id
+SETTINGS ignore_data_skipping_indices = '${
+    visitors.length > visitorsByFilterMax ? "by_visitor,by_event_id,by_offset" : "by_event_id,by_offset"
+  }'`
 }
 
-const readSessionParts = (bytes: Buffer): ReadonlyMap<string, ReadonlyArray<SessionParts>> => {
-  const reader = new RowBinaryReader(bytes)
-  const parts = new Map<string, Array<SessionParts>>()
-  while (!reader.done) {
-    const visitorId = reader.string()
-    const group: SessionParts = {
-      sessionId: reader.string() as SessionId,
-      openedOffset: reader.integer() as Offset,
-      lastChangedOffset: reader.integer() as Offset,
-      startedAt: epochMillis(reader.integer()),
-      firstOffset: reader.integer() as Offset,
-      endedAt: epochMillis(reader.integer()),
-      lastOffset: reader.integer() as Offset,
-      events: reader.integer(),
-      clicks: reader.integer(),
-      carts: reader.integer(),
-      purchases: reader.integer(),
-      items: reader.strings(),
-      revenue: reader.int128(),
-      revenueByCurrency: reader.amounts(),
-      entryUrl: reader.string(),
-      firstReferrer: reader.string(),
-      userAgent: reader.string(),
-      exitUrl: reader.string()
-    }
-    const known = parts.get(visitorId)
-    if (known === undefined) parts.set(visitorId, [group])
-    else known.push(group)
-  }
-  return parts
+interface MutableHistory {
+  readonly visitorId: VisitorId
+  readonly sessions: Array<SessionParts>
+  readonly seen: Array<SeenHistory>
+  clicks: Array<Click>
 }
 
-const recentEventsSql = ({ condition, recentFrom }: Chunk): string => `
-SELECT visitor_id, event_id, toUnixTimestamp64Milli(event_ts), toString(event_type), item_id, offset,
-  toUnixTimestamp64Milli(appended_at), session_id
-FROM events_raw
-WHERE toStartOfHour(event_ts) >= toStartOfHour(${time(recentFrom)}) AND event_ts >= ${time(recentFrom)} AND ${condition}
-ORDER BY partition, offset
-LIMIT 1 BY partition, offset`
-
-const readRecentEvents = (bytes: Buffer): ReadonlyMap<string, ReadonlyArray<RecentEvent>> => {
+const readHistories = (bytes: Buffer): ReadonlyMap<string, VisitorHistory> => {
   const reader = new RowBinaryReader(bytes)
-  const recent = new Map<string, Array<RecentEvent>>()
+  const histories = new Map<string, MutableHistory>()
   while (!reader.done) {
-    const visitorId = reader.string()
-    const event: RecentEvent = {
-      eventId: reader.string(),
-      eventTs: epochMillis(reader.integer()),
-      eventType: reader.string(),
-      itemId: reader.string(),
-      offset: reader.integer() as Offset,
-      appendedAt: epochMillis(reader.integer()),
-      sessionId: reader.string() as SessionId
+    const visitorId = reader.string() as VisitorId
+    let history = histories.get(visitorId)
+    if (history === undefined) histories.set(visitorId, history = { visitorId, sessions: [], seen: [], clicks: [] })
+    const parts = readSessionParts(reader)
+    history.sessions.push(parts)
+    history.seen.push(readSeen(reader))
+    for (let count = reader.length(); count > 0; count--) {
+      history.clicks.push({
+        eventTs: epochMillis(reader.integer()),
+        item: reader.string(),
+        offset: reader.integer() as Offset,
+        appendedAt: epochMillis(reader.integer()),
+        sessionId: parts.sessionId
+      })
     }
-    const known = recent.get(visitorId)
-    if (known === undefined) recent.set(visitorId, [event])
-    else known.push(event)
   }
-  return recent
+  for (const history of histories.values()) history.clicks.sort((a, b) => a.offset - b.offset)
+  return histories
+}
+
+const readSessionParts = (reader: RowBinaryReader): SessionParts => ({
+  sessionId: reader.string() as SessionId,
+  openedOffset: reader.integer() as Offset,
+  lastChangedOffset: reader.integer() as Offset,
+  startedAt: epochMillis(reader.integer()),
+  firstOffset: reader.integer() as Offset,
+  endedAt: epochMillis(reader.integer()),
+  lastOffset: reader.integer() as Offset,
+  events: reader.integer(),
+  clicks: reader.integer(),
+  carts: reader.integer(),
+  purchases: reader.integer(),
+  items: reader.strings(),
+  revenue: reader.int128(),
+  revenueByCurrency: reader.amounts(),
+  entryUrl: reader.string(),
+  firstReferrer: reader.string(),
+  userAgent: reader.string(),
+  exitUrl: reader.string()
+})
+
+const readSeen = (reader: RowBinaryReader): SeenHistory => {
+  const count = reader.length()
+  const prints = new Int32Array(count * fingerprintWords)
+  const times = new Float64Array(count)
+  for (let i = 0; i < count; i++) {
+    for (let word = 0; word < fingerprintWords; word++) prints[i * fingerprintWords + word] = reader.uint32()
+    times[i] = reader.integer()
+  }
+  return { prints, times }
 }
 
 /** A time that ClickHouse can hold: lateness before 1970 would leave its range. */

@@ -23,15 +23,12 @@ export interface Checkpoint {
   readonly coreVersion: number
 }
 
-/** A visitor whose session may still grow, by hash of its id. */
-export interface OpenVisitor {
-  readonly partition: Partition
-  /** `positiveMurmur2` of the visitor id. */
-  readonly hash: number
-  /** Least start among the rows of its sessions, any version, tombstones too. */
-  readonly startedAt: number
-  readonly endedAt: number
-}
+/**
+ * A visitor whose session may still grow.
+ * @param hash `positiveMurmur2` of the visitor id
+ * @param startedAt least start among the rows of its sessions, any version, tombstones too
+ */
+export type VisitOpenVisitor = (partition: Partition, hash: number, startedAt: number, endedAt: number) => void
 
 /** Visitors to read back, with the bounds of their partitions. */
 export interface HistoryRequest {
@@ -49,10 +46,14 @@ export interface HistoryRequest {
 export class StateStore extends Context.Service<StateStore, {
   /** The newest checkpoint of each partition that has one. */
   readonly checkpoints: Effect.Effect<ReadonlyArray<Checkpoint>, WarehouseError>
-  /** For each partition, the visitors with a session row, of any version, that ended at or after `reachableFrom`. */
+  /**
+   * Shows, for each partition, the visitors with a session row, of any version, that ended at or after `reachableFrom`: millions,
+   * so there is no object of each.
+   */
   openVisitors(
-    partitions: ReadonlyArray<{ readonly partition: Partition; readonly reachableFrom: number }>
-  ): Effect.Effect<ReadonlyArray<OpenVisitor>, WarehouseError>
+    partitions: ReadonlyArray<{ readonly partition: Partition; readonly reachableFrom: number }>,
+    visit: VisitOpenVisitor
+  ): Effect.Effect<void, WarehouseError>
   /** A history for every visitor asked for, empty ones included. */
   histories(request: HistoryRequest): Effect.Effect<
     ReadonlyArray<{ readonly partition: Partition; readonly history: VisitorHistory }>,

@@ -22,7 +22,7 @@ describe("ColdVisitors", () => {
         for (let visitor = 0; visitor <= 9; visitor++) {
           const known = model.get(visitor)
           const expected = known === undefined || known.endedAt < reachable ? undefined : known.from
-          assert.strictEqual(cold.readFrom(`visitor-${visitor}`, reachable), expected)
+          assert.strictEqual(cold.readFrom(positiveMurmur2(`visitor-${visitor}`), reachable), expected)
         }
       }
       look()
@@ -30,5 +30,16 @@ describe("ColdVisitors", () => {
       look()
       assert.strictEqual(cold.size, [...model.values()].filter(({ endedAt }) => endedAt >= swept).length)
     }))
+  })
+
+  it("holds a million, and gives the memory back when they are out of reach", () => {
+    const cold = new ColdVisitors()
+    for (let i = 0; i < 1_000_000; i++) cold.add(Math.imul(i, 6) & 0x7fffffff, i, i + 10)
+    assert.strictEqual(cold.size, 1_000_000)
+    assert.strictEqual(cold.readFrom(6 * 77_777, 0), 77_777)
+    cold.sweep(999_000 + 10)
+    assert.strictEqual(cold.size, 1_000)
+    assert.strictEqual(cold.readFrom(6 * 77_777, 0), undefined)
+    assert.strictEqual(cold.readFrom(6 * 999_999, 0), 999_999)
   })
 })

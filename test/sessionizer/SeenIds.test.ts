@@ -1,18 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import type { EpochMillis } from "../../src/domain/Identifiers.ts"
-import { fingerprintStride, TextPair } from "../../src/sessionizer/Fingerprint.ts"
+import { FingerprintText, fingerprintWords } from "../../src/sessionizer/Fingerprint.ts"
 import { SeenIds } from "../../src/sessionizer/SeenIds.ts"
 import { dawn, day } from "./Story.ts"
 
 const lateness = 10 * 60_000
 
-const pair = new TextPair()
-const print = new Int32Array(fingerprintStride)
+const text = new FingerprintText()
+const print = new Int32Array(fingerprintWords)
 
 const printOf = (visitor: string, id: string): Int32Array => {
-  pair.set(visitor, id)
-  pair.fingerprint(print, 0)
+  text.ofStrings(visitor, id, print, 0)
   return print
 }
 

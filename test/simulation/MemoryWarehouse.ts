@@ -6,10 +6,11 @@
 import { isClick } from "../../src/domain/ClickEvent.ts"
 import type { EpochMillis, Offset, Partition, SessionId } from "../../src/domain/Identifiers.ts"
 import { positiveMurmur2 } from "../../src/domain/Murmur2.ts"
+import { FingerprintText, fingerprintWords } from "../../src/sessionizer/Fingerprint.ts"
 import type { SessionParts } from "../../src/sessionizer/SessionParts.ts"
-import type { RecentEvent, VisitorHistory } from "../../src/sessionizer/VisitorHistory.ts"
+import type { VisitorHistory } from "../../src/sessionizer/VisitorHistory.ts"
 import { noWatermark } from "../../src/warehouse/FlushBlocks.ts"
-import type { Checkpoint, HistoryRequest, OpenVisitor } from "../../src/warehouse/StateStore.ts"
+import type { Checkpoint, HistoryRequest, VisitOpenVisitor } from "../../src/warehouse/StateStore.ts"
 import type { TableBlock } from "../../src/warehouse/TableBlock.ts"
 import { valuesOf } from "../../src/warehouse/TableBlock.ts"
 
@@ -28,6 +29,8 @@ const tables: Readonly<Record<string, { readonly key: ReadonlyArray<string>; rea
   decision_hashes: { key: ["partition", "offset", "run_id"] },
   checkpoints: { key: ["partition", "offset"] }
 }
+
+const fingerprintText = new FingerprintText()
 
 /** Columns that name the run, not the result. */
 const runColumns = new Set(["run_id"])
@@ -92,23 +95,14 @@ export class MemoryWarehouse {
   }
 
   openVisitors(
-    bounds: ReadonlyArray<{ readonly partition: Partition; readonly reachableFrom: number }>
-  ): ReadonlyArray<OpenVisitor> {
-    const open = new Map<string, OpenVisitor>()
+    bounds: ReadonlyArray<{ readonly partition: Partition; readonly reachableFrom: number }>,
+    visit: VisitOpenVisitor
+  ): void {
     for (const row of this.rows("sessions_raw")) {
       const bound = bounds.find(({ partition }) => partition === row["partition"])
       if (bound === undefined || row["ended_at"] < bound.reachableFrom) continue
-      const hash = positiveMurmur2(row["visitor_id"])
-      const key = `${row["partition"]}|${hash}`
-      const known = open.get(key)
-      open.set(key, {
-        partition: row["partition"],
-        hash,
-        startedAt: Math.min(known?.startedAt ?? Infinity, row["started_at"]),
-        endedAt: Math.max(known?.endedAt ?? -Infinity, row["ended_at"])
-      })
+      visit(row["partition"], positiveMurmur2(row["visitor_id"]), row["started_at"], row["ended_at"])
     }
-    return [...open.values()]
   }
 
   histories(
@@ -126,11 +120,14 @@ export class MemoryWarehouse {
           history: {
             visitorId,
             sessions: groupParts(events.filter((row) => row["event_ts"] >= from)),
-            recent: events.filter((row) => row["event_ts"] >= recentFrom).map((row): RecentEvent => ({
-              eventId: row["event_id"],
+            seen: events.filter((row) => row["event_ts"] >= recentFrom).map((row) => {
+              const prints = new Int32Array(fingerprintWords)
+              fingerprintText.ofStrings(visitorId, row["event_id"], prints, 0)
+              return { prints, times: Float64Array.of(row["event_ts"]) }
+            }),
+            clicks: events.filter((row) => row["event_ts"] >= recentFrom && isClick(row["event_type"])).map((row) => ({
               eventTs: row["event_ts"],
-              eventType: row["event_type"],
-              itemId: row["item_id"],
+              item: row["item_id"],
               offset: row["offset"],
               appendedAt: row["appended_at"],
               sessionId: row["session_id"]

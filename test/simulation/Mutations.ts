@@ -116,8 +116,8 @@ export const mutations: ReadonlyArray<Mutation> = [
     runs: 400,
     edits: [[
       core,
-      "if (eventTs >= this.seenFrom) {\n        this.#ids.set",
-      "if (eventTs > 1e15) {\n        this.#ids.set"
+      "if (eventTs >= this.seenFrom) this.#seen.remember",
+      "if (eventTs > 1e15) this.#seen.remember"
     ]]
   },
   {
@@ -344,8 +344,8 @@ export const mutations: ReadonlyArray<Mutation> = [
     edits: [
       [
         core,
-        "if (eventTs >= this.seenFrom) {\n        this.#ids",
-        "if (eventTs > this.seenFrom) {\n        this.#ids"
+        "if (eventTs >= this.seenFrom) this.#seen",
+        "if (eventTs > this.seenFrom) this.#seen"
       ]
     ]
   },
@@ -410,7 +410,7 @@ export const mutations: ReadonlyArray<Mutation> = [
     mistake: "a cold visitor at the bound of reach swept out",
     runs: 40_000,
     edits: [
-      [cold, "if (this.#endedAt[at]! < reachable) this", "if (this.#endedAt[at]! <= reachable) this"]
+      [cold, "old.endedAt[each]! < reachable", "old.endedAt[each]! <= reachable"]
     ]
   },
   {
@@ -419,8 +419,8 @@ export const mutations: ReadonlyArray<Mutation> = [
     edits: [
       [
         core,
-        "this.cold.add(positiveMurmur2(this.#visitors.id(visitor)), from,",
-        "this.cold.add(positiveMurmur2(this.#visitors.id(visitor)), this.#sessions.endedAt(newest),"
+        "this.cold.add(this.#visitors.hash(visitor) & positive, from,",
+        "this.cold.add(this.#visitors.hash(visitor) & positive, this.#sessions.endedAt(newest),"
       ]
     ]
   },

@@ -91,8 +91,11 @@ class Owner {
         warehouse.violations.push(`partition ${partition}: the checkpoint at ${position.offset} names another record`)
       }
     }
-    const open = warehouse.openVisitors(cores.map(({ partition, reachableFrom }) => ({ partition, reachableFrom })))
-    for (const core of cores) this.#processor.own(core, open.filter(({ partition }) => partition === core.partition))
+    warehouse.openVisitors(
+      cores.map(({ partition, reachableFrom }) => ({ partition, reachableFrom })),
+      (partition, hash, startedAt, endedAt) => cores[partition]!.cold.add(hash, startedAt, endedAt)
+    )
+    for (const core of cores) this.#processor.own(core)
   }
 
   /** Reads the next records of every partition, a few of each. */
