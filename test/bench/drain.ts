@@ -56,7 +56,6 @@ try {
   const output = execFileSync(
     process.execPath,
     [
-      "--max-semi-space-size=64",
       new URL("./drainProcess.ts", import.meta.url).pathname,
       directory,
       values.profile ? "profile" : ""

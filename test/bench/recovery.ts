@@ -40,7 +40,7 @@ const lookEveryMs = 20
 
 const start = (file: string, ...args: ReadonlyArray<string>): ChildProcess => {
   const path = fileURLToPath(new URL(file, import.meta.url))
-  const child = spawn(process.execPath, ["--max-semi-space-size=64", path, ...args], {
+  const child = spawn(process.execPath, [path, ...args], {
     stdio: ["ignore", "pipe", "inherit"],
     env: { ...process.env, NODE_NO_WARNINGS: "1" }
   })
