@@ -10,11 +10,11 @@ import { auditOf, differencesOf, drained, place } from "./AuditedPlace.ts"
 
 const dayMs = 86_400_000
 
-layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 60_000 })("an audit", (it) => {
+layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 180_000 })("an audit", (it) => {
   it.effect("finds nothing in what the pipeline made, however it is cut into slices", () =>
     Effect.gen(function*() {
       for (const seed of [1, 2]) {
-        const made = yield* drained(seed, 3_000)
+        const made = yield* drained(seed, 2_000)
         const whole = yield* auditOf(made)
         assert.deepStrictEqual(differencesOf(whole), {}, `seed ${seed}: ${JSON.stringify(whole, null, 1)}`)
         assert.deepStrictEqual(whole.checks.map(({ name }) => name), checks.map(({ name }) => name))
@@ -27,7 +27,7 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 60_000 })("an au
 
   it.effect("of each day looks at every session, event and finding once", () =>
     Effect.gen(function*() {
-      const made = yield* drained(4, 3_000)
+      const made = yield* drained(4, 2_000)
       const whole = yield* auditOf(made)
       const days = (yield* made.warehouse.query(
         "SELECT DISTINCT toUnixTimestamp(toDateTime(toDate(event_ts), 'UTC')) * 1000 AS day_ms FROM events_raw"
@@ -110,7 +110,7 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 60_000 })("an au
 
   it.effect("beside a running pipeline finds nothing", () =>
     Effect.gen(function*() {
-      const made = yield* place(8, 12_000)
+      const made = yield* place(8, 4_000)
       const running = yield* Effect.forkScoped(runPipeline(made, { batch: 50 }))
       let audits = 0
       for (; running.pollUnsafe() === undefined; audits++) {
