@@ -20,15 +20,19 @@ export const eventsSql = (
     below(context)
   }`
 
-/** The events of all sessions that begin in the slice, and of some that begin up to a gap before it. */
+/**
+ * The events of all sessions that begin in the slice, and of some that begin up to a gap before it.
+ * @param only a condition on visitors that leaves out the others
+ */
 export const sessionEventsSql = Effect.fnUntraced(function*(
   context: AuditContext,
   slice: Slice,
-  columns: string
+  columns: string,
+  only = "1"
 ): Effect.fn.Return<string, WarehouseError, Warehouse> {
   const from = slice.from - context.settings.gapMs
   const to = yield* endOfSessions(context, slice)
-  const events = eventsSql(context, slice, { from, to }, columns)
+  const events = `${eventsSql(context, slice, { from, to }, columns)} AND ${only}`
   return to === slice.to ?
     events :
     `${events} AND (event_ts < ${time(slice.to)} OR visitor_id IN (${runningSql(context, slice)}))`
