@@ -47,6 +47,21 @@ export const processVariables = {
     meaning: "Memory that the embedded ClickHouse may use",
     fallback: "40 % of the machine's, 1 to 4 GB"
   },
+  analystSecondsMax: {
+    name: "GUARDIAN_ANALYST_SECONDS",
+    meaning: "A statement of the user analyst may run so long, s",
+    fallback: "20"
+  },
+  analystMemoryBytesMax: {
+    name: "GUARDIAN_ANALYST_MEMORY_BYTES",
+    meaning: "All statements of analysts together may use so much memory",
+    fallback: "40 % of ClickHouse's"
+  },
+  analystQueriesMax: {
+    name: "GUARDIAN_ANALYST_QUERIES",
+    meaning: "Statements of analysts at a time",
+    fallback: "4"
+  },
   visitorsInMemoryMax: {
     name: "GUARDIAN_VISITORS_IN_MEMORY",
     meaning: "Visitors the pipeline keeps in memory; others are read back on sight",
