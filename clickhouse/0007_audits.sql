@@ -1,4 +1,4 @@
--- What audits found. One row per check of an audit, written when all of its checks are done; never replaced, never changed.
+-- What audits found. One row per check of an audit, written when all of its checks are done. Writing one again changes nothing.
 
 CREATE TABLE IF NOT EXISTS {database}.audits (
   audit_id String COMMENT 'Random id of one audit; all of its checks share it',
@@ -11,7 +11,7 @@ CREATE TABLE IF NOT EXISTS {database}.audits (
   differences UInt64 COMMENT 'How many of them are not as they must be; 0 is the only good value',
   sample String COMMENT 'Some of the rows that differ, JSON' CODEC(ZSTD(1)),
   checkpoint Map(String, UInt64) COMMENT 'By partition: everything before this offset was audited' CODEC(ZSTD(1))
-) ENGINE = MergeTree
+) ENGINE = ReplacingMergeTree
 ORDER BY (started_at, audit_id, check_name)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1
 COMMENT 'Audits: each check with how many things it examined and how many differ';

@@ -2,7 +2,8 @@
  * An audit: is the stored result what the events make it, and do the counters account for every record? It recomputes, by SQL of
  * its own, compares, and leaves its result in the table `audits`. It changes nothing else, and it may run beside a pipeline.
  */
-import { Clock, Effect } from "effect"
+import { Clock, Effect, Schedule } from "effect"
+import type { WarehouseError } from "../../warehouse/Warehouse.ts"
 import { Warehouse } from "../../warehouse/Warehouse.ts"
 import type { AuditScope } from "./AuditContext.ts"
 import { auditContext } from "./AuditContext.ts"
@@ -40,8 +41,14 @@ export interface AuditReport {
   readonly failed: number
 }
 
-/** Runs the checks one after another and stores the report. Fails only when the database or the log does not answer. */
-export const audit = Effect.fnUntraced(function*(options: AuditOptions) {
+/**
+ * Runs the checks one after another and stores the report. Fails only when the database or the log does not answer: not even after
+ * some seconds, in which a killed engine is there again.
+ */
+export const audit = (options: AuditOptions) =>
+  Effect.flatMap(Warehouse, (warehouse) => Effect.provideService(checkAll(options), Warehouse, patient(warehouse)))
+
+const checkAll = Effect.fnUntraced(function*(options: AuditOptions) {
   const startedAt = yield* Clock.currentTimeMillis
   const context = yield* auditContext(options.scope, options.sliceEventsMax)
   const checked: Array<CheckedPromise> = []
@@ -62,6 +69,23 @@ export const audit = Effect.fnUntraced(function*(options: AuditOptions) {
   yield* store(report)
   return report
 })
+
+/** Every question may be asked again, and so may the report be written: its rows replace each other. */
+const patient = (warehouse: Warehouse["Service"]): Warehouse["Service"] => {
+  const policy = {
+    schedule: Schedule.jittered(Schedule.exponential("250 millis")),
+    times: attemptsMax - 1,
+    while: (error: WarehouseError) => error.retryable
+  }
+  return {
+    ...warehouse,
+    query: (sql, params) => Effect.retry(warehouse.query(sql, params), policy),
+    insert: (block) => Effect.retry(warehouse.insert(block), policy)
+  }
+}
+
+/** The last one some 15 s after the first. */
+const attemptsMax = 7
 
 /** Before the first checkpoint there is nothing that could be wrong. */
 const nothing: CheckResult = { examined: 0, differences: 0, sample: [] }

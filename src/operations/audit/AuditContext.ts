@@ -134,6 +134,27 @@ export const slicesOf = (
   })
 }
 
+/** Offsets from .. to - 1, of every partition. */
+export interface Offsets {
+  readonly from: number
+  readonly to: number
+}
+
+/** Cuts offsets so that a query reads some `eventsMax` records of all partitions together. */
+export const chunksOf = ({ from, to }: Offsets, partitions: number, eventsMax: number): ReadonlyArray<Offsets> => {
+  const step = Math.max(1, Math.floor(eventsMax / partitions))
+  return Array.from({ length: Math.max(0, Math.ceil((to - from) / step)) }, (_, i) => ({
+    from: from + i * step,
+    to: Math.min(to, from + (i + 1) * step)
+  }))
+}
+
+/** Everything below the checkpoints. */
+export const allOffsets = ({ partitions }: AuditContext): Offsets => ({
+  from: 0,
+  to: Math.max(...partitions.map(({ offset }) => offset))
+})
+
 /** A time as an expression; what no DateTime64 holds is cut to what it does. */
 export const time = (ms: number): string =>
   `fromUnixTimestamp64Milli(toInt64(${Math.min(lastTime, Math.max(firstTime, ms))}), 'UTC')`

@@ -3,6 +3,7 @@ import { Effect, Fiber } from "effect"
 import type { CheckedPromise } from "../../../src/operations/audit/Audit.ts"
 import { slicesOf } from "../../../src/operations/audit/AuditContext.ts"
 import { checks } from "../../../src/operations/audit/Checks.ts"
+import type { TableBlock } from "../../../src/warehouse/TableBlock.ts"
 import { WarehouseError } from "../../../src/warehouse/Warehouse.ts"
 import { runPipeline } from "../../support/PipelineRun.ts"
 import { TemporaryWarehouse } from "../../support/TemporaryWarehouse.ts"
@@ -64,6 +65,31 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 180_000 })("an a
         }))
       )
       assert.strictEqual(Object.keys(report.checkpoint).length, 3)
+    }))
+
+  it.effect("outlasts a warehouse that is away for a moment", () =>
+    Effect.gen(function*() {
+      const { log, warehouse } = yield* drained(9, 300)
+      let asked = 0
+      const away = new WarehouseError({ message: "away", code: 0, retryable: true })
+      const sometimesAway = {
+        ...warehouse,
+        query: (sql: string, params?: Readonly<Record<string, unknown>>) =>
+          Effect.suspend(() => ++asked % 5 === 0 ? Effect.fail(away) : warehouse.query(sql, params)),
+        insert: (block: TableBlock) =>
+          // The answer is lost, the rows are not.
+          Effect.suspend(() =>
+            asked++ % 2 === 0 ? Effect.andThen(warehouse.insert(block), Effect.fail(away)) : warehouse.insert(block)
+          )
+      }
+      const report = yield* auditOf({ log, warehouse: sometimesAway })
+      assert.deepStrictEqual(differencesOf(report), {})
+      assert.isAbove(asked, 10)
+      const stored = yield* warehouse.query("SELECT toUInt32(count()) AS rows FROM audits FINAL")
+      assert.deepStrictEqual(stored, [{ rows: checks.length }])
+      const wrong = new WarehouseError({ message: "wrong", code: 62, retryable: false })
+      const refusing = { ...warehouse, query: () => Effect.fail(wrong) }
+      assert.strictEqual(yield* Effect.flip(auditOf({ log, warehouse: refusing })), wrong)
     }))
 
   it.effect("of a database into which nothing was processed examines nothing and finds nothing", () =>

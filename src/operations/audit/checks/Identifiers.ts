@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import type { WarehouseError } from "../../../warehouse/Warehouse.ts"
 import { Warehouse } from "../../../warehouse/Warehouse.ts"
 import type { AuditContext, Slice } from "../AuditContext.ts"
-import { below, modestly, time, visitorsOf } from "../AuditContext.ts"
+import { allOffsets, below, chunksOf, modestly, time, visitorsOf } from "../AuditContext.ts"
 import type { Check, CheckResult } from "../Check.ts"
 import { differencesShownMax, together } from "../Check.ts"
 
@@ -13,35 +13,43 @@ export const identifiers: Check = {
   run: (context) =>
     Effect.map(
       Effect.all([
-        Effect.map(
-          Effect.forEach(context.slices, (slice) =>
-            twice(context, slice, "visitor_id, event_ts, event_id", "partition, offset", "accepted more than once")),
-          together
-        ),
-        twice(
-          context,
-          // Events of one record may have any times and visitors.
-          { from: context.slices[0]!.from, to: context.slices.at(-1)!.to, bucket: 0, buckets: 1 },
-          "partition, offset",
-          "visitor_id, event_ts, event_id",
-          "one record, several events"
+        Effect.forEach(context.slices, (slice) => twice(context, eventIdentity, ofSlice(slice))),
+        // Events of one record may have any times and visitors.
+        Effect.forEach(
+          chunksOf(allOffsets(context), context.partitions.length, context.sliceEventsMax),
+          ({ from, to }) =>
+            twice(context, placeIdentity, `offset >= ${from} AND offset < ${to} AND ${ofScope(context)}`)
         )
       ]),
-      ([events, records]) => ({ ...together([events, records]), examined: events.examined })
+      ([events, records]) => ({ ...together([...events, ...records]), examined: together(events).examined })
     )
 }
+
+const eventIdentity = {
+  identity: "visitor_id, event_ts, event_id",
+  other: "partition, offset",
+  why: "accepted more than once"
+}
+const placeIdentity = {
+  identity: "partition, offset",
+  other: "visitor_id, event_ts, event_id",
+  why: "one record, several events"
+}
+
+const ofSlice = (slice: Slice): string =>
+  `event_ts >= ${time(slice.from)} AND event_ts < ${time(slice.to)} AND ${visitorsOf(slice)}`
+
+const ofScope = ({ slices }: AuditContext): string =>
+  `event_ts >= ${time(slices[0]!.from)} AND event_ts < ${time(slices.at(-1)!.to)}`
 
 /** Groups of rows by one identity that have several of the other. A flush that was written again has one. */
 const twice = Effect.fnUntraced(function*(
   context: AuditContext,
-  slice: Slice,
-  identity: string,
-  other: string,
-  why: string
+  { identity, other, why }: typeof eventIdentity,
+  condition: string
 ): Effect.fn.Return<CheckResult, WarehouseError, Warehouse> {
   const warehouse = yield* Warehouse
-  const rows = `FROM events_raw WHERE event_ts >= ${time(slice.from)} AND event_ts < ${time(slice.to)}
-    AND ${visitorsOf(slice)} AND offset < ${below(context)}`
+  const rows = `FROM events_raw WHERE ${condition} AND offset < ${below(context)}`
   const [total] = yield* warehouse.query(`
     SELECT count() AS examined, sum(several) AS differences FROM (
       SELECT min(h) != max(h) AS several FROM (

@@ -6,8 +6,8 @@ import { Effect } from "effect"
 import { eventTsMin } from "../../../domain/Settings.ts"
 import type { WarehouseError } from "../../../warehouse/Warehouse.ts"
 import { Warehouse } from "../../../warehouse/Warehouse.ts"
-import type { AuditContext, AuditedPartition } from "../AuditContext.ts"
-import { below, byPartition, dayMs, modestly, time } from "../AuditContext.ts"
+import type { AuditContext, AuditedPartition, Offsets } from "../AuditContext.ts"
+import { below, byPartition, chunksOf, dayMs, modestly, time } from "../AuditContext.ts"
 import type { Check, CheckResult } from "../Check.ts"
 import { differencesShownMax, together } from "../Check.ts"
 
@@ -18,20 +18,12 @@ export const outcomes: Check = {
     const range = yield* offsetsOfScope(context)
     const results: Array<CheckResult> = [yield* rejections(context)]
     let watermarks = yield* watermarksBelow(context, range.from)
-    const step = Math.max(1, Math.floor(context.sliceEventsMax / context.partitions.length))
-    for (let from = range.from; from < range.to; from += step) {
-      const chunk = { from, to: Math.min(range.to, from + step) }
+    for (const chunk of chunksOf(range, context.partitions.length, context.sliceEventsMax)) {
       results.push(yield* ofChunk(context, chunk, watermarks))
       watermarks = yield* watermarksBelow(context, chunk.to, chunk.from, watermarks)
     }
     return together(results)
   })
-}
-
-/** Offsets from .. to - 1, of every partition. */
-interface Chunk {
-  readonly from: number
-  readonly to: number
 }
 
 /** By partition; the least safe integer before the first accepted event. */
@@ -42,7 +34,7 @@ const inScope = ({ scope }: AuditContext, column: string): string =>
 
 const offsetsOfScope = Effect.fnUntraced(function*(
   context: AuditContext
-): Effect.fn.Return<Chunk, WarehouseError, Warehouse> {
+): Effect.fn.Return<Offsets, WarehouseError, Warehouse> {
   const [row] = yield* (yield* Warehouse).query(
     ["events_raw", "late_events"].map((table) =>
       `SELECT min(offset) AS least, max(offset) + 1 AS end, count() AS records FROM ${table}
@@ -76,7 +68,7 @@ const watermarksBelow = Effect.fnUntraced(function*(
 
 const ofChunk = Effect.fnUntraced(function*(
   context: AuditContext,
-  chunk: Chunk,
+  chunk: Offsets,
   watermarks: Watermarks
 ): Effect.fn.Return<CheckResult, WarehouseError, Warehouse> {
   const [row] = yield* (yield* Warehouse).query(`
@@ -101,7 +93,7 @@ const ofChunk = Effect.fnUntraced(function*(
 })
 
 /** Besides the chunk, the earlier events whose ids may still count as seen in it. */
-const judgedSql = (context: AuditContext, chunk: Chunk, watermarks: Watermarks): string => {
+const judgedSql = (context: AuditContext, chunk: Offsets, watermarks: Watermarks): string => {
   const { futureMaxMs, latenessMs } = context.settings
   const atBegin = byPartition(context.partitions, watermarkOf(watermarks), "Int64")
   const remembered = Math.min(...context.partitions.map(watermarkOf(watermarks))) - latenessMs

@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import type { WarehouseError } from "../../../warehouse/Warehouse.ts"
 import { Warehouse } from "../../../warehouse/Warehouse.ts"
 import type { AuditContext } from "../AuditContext.ts"
-import { below, modestly } from "../AuditContext.ts"
+import { allOffsets, below, chunksOf, modestly } from "../AuditContext.ts"
 import type { Check, CheckResult, Difference } from "../Check.ts"
 
 export const storedRecords: Check = {
@@ -51,14 +51,22 @@ const rowsOf = Effect.fnUntraced(function*(
   Warehouse
 > {
   const time = table === "events_raw" ? "event_ts" : "appended_at"
-  const rows = yield* (yield* Warehouse).query(
-    `SELECT partition, count() AS records, max(toUnixTimestamp64Milli(${time})) AS greatest FROM ${table} FINAL
-     WHERE offset < ${below(context)} GROUP BY partition ${modestly}`
-  )
-  return new Map(
-    rows.map((row) => [
-      Number(row["partition"]),
-      { rows: Number(row["records"]), watermark: Number(row["greatest"]) }
-    ])
-  )
+  const warehouse = yield* Warehouse
+  const found = new Map<number, { rows: number; watermark: number }>()
+  for (const chunk of chunksOf(allOffsets(context), context.partitions.length, context.sliceEventsMax * 10)) {
+    const rows = yield* warehouse.query(
+      `SELECT partition, count() AS records, max(toUnixTimestamp64Milli(${time})) AS greatest FROM ${table} FINAL
+       WHERE offset >= ${chunk.from} AND offset < ${chunk.to} AND offset < ${
+        below(context)
+      } GROUP BY partition ${modestly}`
+    )
+    for (const row of rows) {
+      const before = found.get(Number(row["partition"]))
+      found.set(Number(row["partition"]), {
+        rows: (before?.rows ?? 0) + Number(row["records"]),
+        watermark: Math.max(before?.watermark ?? Number.MIN_SAFE_INTEGER, Number(row["greatest"]))
+      })
+    }
+  }
+  return found
 })
