@@ -75,3 +75,13 @@ const change = (statement: string): Promise<void> =>
     Effect.provide(warehouseLayer(sample.dataDir)),
     Effect.runPromise
   )
+
+describe("guardian serve", () => {
+  it("refuses an hour of the nightly audit that no day has", async () => {
+    const { code, stderr } = await guardian(["serve", "--data-dir", sample.dataDir], {
+      env: { GUARDIAN_AUDIT_HOUR: "25" }
+    })
+    expect(stderr).toContain("GUARDIAN_AUDIT_HOUR must be 0 to 24, not 25")
+    expect(code).toBe(1)
+  })
+})

@@ -1,12 +1,15 @@
 import { assert, layer } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Effect, Fiber, Layer } from "effect"
+import { TestClock } from "effect/testing"
 import type { CheckedPromise } from "../../../src/operations/audit/Audit.ts"
 import { slicesOf } from "../../../src/operations/audit/AuditContext.ts"
 import { checks } from "../../../src/operations/audit/Checks.ts"
+import { nightly } from "../../../src/operations/audit/Nightly.ts"
 import type { TableBlock } from "../../../src/warehouse/TableBlock.ts"
 import { WarehouseError } from "../../../src/warehouse/Warehouse.ts"
 import { runPipeline } from "../../support/PipelineRun.ts"
 import { TemporaryWarehouse } from "../../support/TemporaryWarehouse.ts"
+import { eventually } from "../../warehouse/embedded/eventually.ts"
 import { auditOf, differencesOf, drained, place } from "./AuditedPlace.ts"
 
 const dayMs = 86_400_000
@@ -133,6 +136,42 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 180_000 })("an a
         assert.isAbove(report.checks.find(({ name }) => name === "sessions")!.examined, 20)
       }))
   }
+
+  it.effect("finds nothing after a pipeline that was killed again and again", () =>
+    Effect.gen(function*() {
+      const made = yield* place(10, 2_000)
+      let kills = 0
+      for (let done = false; !done;) {
+        // Each run dies a little later in its writes, so all kinds of half-done flushes come about.
+        let writes = 0
+        const result = yield* Effect.result(runPipeline(made, {
+          batch: 100,
+          around: (store) => ({
+            ...store,
+            write: (block) => Effect.suspend(() => ++writes > 12 + kills ? Effect.fail(kill) : store.write(block))
+          })
+        }))
+        done = result._tag === "Success"
+        if (!done) kills++
+      }
+      assert.isAbove(kills, 5)
+      const report = yield* auditOf(made)
+      assert.deepStrictEqual(differencesOf(report), {}, JSON.stringify(report, null, 1))
+    }))
+
+  it.effect("is made at night, and leaves its result", () =>
+    Effect.gen(function*() {
+      const made = yield* drained(12, 300)
+      const clock = yield* Layer.build(TestClock.layer())
+      yield* Effect.forkScoped(Effect.provide(nightly(3, auditOf(made, { auditId: "by night" })), clock))
+      // Not beyond: the clock is also that of the time that a query may take.
+      yield* Effect.provide(TestClock.adjust("3 hours"), clock)
+      const rows = made.warehouse.query(
+        "SELECT toString(started_at) AS started, toUInt32(count()) AS checks FROM audits GROUP BY started_at"
+      )
+      yield* eventually("an audit is stored", Effect.map(rows, (found) => found.length > 0))
+      assert.deepStrictEqual(yield* rows, [{ started: "1970-01-01 03:00:00.000", checks: checks.length }])
+    }))
 
   it.effect("beside a running pipeline finds nothing", () =>
     Effect.gen(function*() {
