@@ -18,6 +18,8 @@ export interface AuditOptions {
   readonly checks?: ReadonlyArray<Check> | undefined
   /** Events that one query takes; default `sliceEventsMax`. */
   readonly sliceEventsMax?: number | undefined
+  /** Differences that a check looks at again; default `recheckedMax`. */
+  readonly recheckedMax?: number | undefined
   /** Told after each check. */
   readonly onChecked?: ((checked: CheckedPromise) => Effect.Effect<void>) | undefined
 }
@@ -50,7 +52,7 @@ export const audit = (options: AuditOptions) =>
 
 const checkAll = Effect.fnUntraced(function*(options: AuditOptions) {
   const startedAt = yield* Clock.currentTimeMillis
-  const context = yield* auditContext(options.scope, options.sliceEventsMax)
+  const context = yield* auditContext(options.scope, options.sliceEventsMax, options.recheckedMax)
   const checked: Array<CheckedPromise> = []
   for (const check of options.checks ?? allChecks) {
     const result = context === undefined ? nothing : yield* check.run(context)

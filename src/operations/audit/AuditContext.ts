@@ -42,7 +42,12 @@ export interface AuditContext {
   readonly slices: ReadonlyArray<Slice>
   /** Events that one query takes, more or less. */
   readonly sliceEventsMax: number
+  /** Differences that a check looks at again: see `InFlux.ts`. */
+  readonly recheckedMax: number
 }
+
+/** What a check holds of one slice in our own memory: some 100 bytes for each. */
+export const recheckedMax = 10_000
 
 /**
  * Events of a slice: a query takes some 300 bytes for each, so that it stays below 500 MB, spilling included. A slice is read two
@@ -59,7 +64,8 @@ const lastTime = 10_413_791_999_000
 /** Reads the checkpoints and cuts the scope into slices; undefined when nothing was ever processed. */
 export const auditContext = Effect.fnUntraced(function*(
   scope: AuditScope,
-  eventsMax: number = sliceEventsMax
+  eventsMax: number = sliceEventsMax,
+  differencesMax: number = recheckedMax
 ): Effect.fn.Return<AuditContext | undefined, WarehouseError, Warehouse> {
   const warehouse = yield* Warehouse
   const rows = yield* warehouse.query(newestCheckpointsSql)
@@ -74,7 +80,8 @@ export const auditContext = Effect.fnUntraced(function*(
     partitions,
     settings: Schema.decodeUnknownSync(CoreSettings)(JSON.parse(String(rows[0]!["settings"]))),
     slices: slicesOf(scope, days.map((row) => [Number(row["day_ms"]), Number(row["events"])]), eventsMax),
-    sliceEventsMax: eventsMax
+    sliceEventsMax: eventsMax,
+    recheckedMax: differencesMax
   }
 })
 
@@ -164,9 +171,9 @@ export const visitorsOf = ({ bucket, buckets }: Slice): string =>
   buckets === 1 ? "1" : `cityHash64(visitor_id) % ${buckets} = ${bucket}`
 
 /**
- * Behind every query: one thread, behind whatever else has a priority, and on disk what would take much memory, so that an audit
- * beside a running pipeline costs it little.
+ * Behind every query: one thread, after ingestion and analysts (their priorities are in ServerConfig.ts), and on disk what would
+ * take much memory, so that an audit beside a running pipeline costs it little.
  */
-export const modestly = "SETTINGS max_threads = 1, priority = 5, max_bytes_before_external_sort = 150000000, " +
+export const modestly = "SETTINGS max_threads = 1, priority = 20, max_bytes_before_external_sort = 150000000, " +
   "max_bytes_before_external_group_by = 150000000, max_bytes_ratio_before_external_sort = 0, " +
   "max_bytes_ratio_before_external_group_by = 0"

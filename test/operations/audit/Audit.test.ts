@@ -131,7 +131,8 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 180_000 })("an a
         for (const merged of ["events_raw", "sessions_raw", "session_aliases", "findings_raw"]) {
           yield* made.warehouse.command(`OPTIMIZE TABLE ${merged} FINAL`)
         }
-        const report = yield* auditOf(made)
+        // Hundreds of rows lie above: more than are looked at again.
+        const report = yield* auditOf(made, { recheckedMax: 2 })
         assert.deepStrictEqual(differencesOf(report), {}, JSON.stringify(report, null, 1))
         assert.isAbove(report.checks.find(({ name }) => name === "sessions")!.examined, 20)
       }))
@@ -139,7 +140,7 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 180_000 })("an a
 
   it.effect("finds nothing after a pipeline that was killed again and again", () =>
     Effect.gen(function*() {
-      const made = yield* place(10, 2_000)
+      const made = yield* place(10, 3_000)
       let kills = 0
       for (let done = false; !done;) {
         // Each run dies a little later in its writes, so all kinds of half-done flushes come about.
@@ -154,7 +155,7 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 180_000 })("an a
         done = result._tag === "Success"
         if (!done) kills++
       }
-      assert.isAbove(kills, 5)
+      assert.isAbove(kills, 2)
       const report = yield* auditOf(made)
       assert.deepStrictEqual(differencesOf(report), {}, JSON.stringify(report, null, 1))
     }))

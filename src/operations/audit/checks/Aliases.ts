@@ -6,7 +6,7 @@ import type { AuditContext, Slice } from "../AuditContext.ts"
 import { below, modestly } from "../AuditContext.ts"
 import type { Check, CheckResult } from "../Check.ts"
 import { differencesShownMax, together } from "../Check.ts"
-import { settledOf } from "../InFlux.ts"
+import { settled, settledOf } from "../InFlux.ts"
 
 export const aliases: Check = {
   name: "aliases",
@@ -22,7 +22,7 @@ const ofSlice = Effect.fnUntraced(function*(
   const absorbed = absorbedSql(context, slice)
   const [total] = yield* warehouse.query(`SELECT count() AS ids FROM (${absorbed}) ${modestly}`)
   const found = yield* warehouse.query(
-    `SELECT * FROM (${brokenSql(absorbed)}) ORDER BY absorbed_id LIMIT ${brokenCheckedMax} ${modestly}`
+    `SELECT * FROM (${brokenSql(context, absorbed)}) ORDER BY absorbed_id LIMIT ${context.recheckedMax} ${modestly}`
   )
   const broken = yield* settledOf(context, found, ["absorbed_id", "alias_to", "tombstone_to"])
   return {
@@ -31,9 +31,6 @@ const ofSlice = Effect.fnUntraced(function*(
     sample: broken.slice(0, differencesShownMax)
   }
 })
-
-/** So many are looked at again: see `settledOf`; more are not counted. */
-const brokenCheckedMax = 10_000
 
 /** Absorbed ids as both tables know them, below the checkpoint. */
 const absorbedSql = (context: AuditContext, slice: Slice): string => `
@@ -49,7 +46,7 @@ const absorbedSql = (context: AuditContext, slice: Slice): string => `
   )
   GROUP BY absorbed_id`
 
-const brokenSql = (absorbed: string): string => `
+const brokenSql = (context: AuditContext, absorbed: string): string => `
   SELECT absorbed_id, alias_to, tombstone_to, alias_version, tombstone_version,
     multiIf(
       alias_rows = 0, 'no alias for this tombstone',
@@ -60,7 +57,9 @@ const brokenSql = (absorbed: string): string => `
         AND session_id IN (SELECT alias_to FROM (${absorbed}))), 'the session it leads to does not live',
       ''
     ) AS why
-  FROM (${absorbed}) WHERE why != ''`
+  FROM (${absorbed}) WHERE why != ''
+    AND ${settled(context, "sessions_raw", "absorbed_id", "alias_to", "tombstone_to")}
+    AND ${settled(context, "session_aliases", "absorbed_id")}`
 
 /** Ids begin with their opening event's time. */
 const idsOf = ({ bucket, buckets, from, to }: Slice, column: string): string =>

@@ -3,10 +3,10 @@ import { Effect } from "effect"
 import type { WarehouseError } from "../../../warehouse/Warehouse.ts"
 import { Warehouse } from "../../../warehouse/Warehouse.ts"
 import type { AuditContext, Slice } from "../AuditContext.ts"
-import { below, modestly } from "../AuditContext.ts"
+import { modestly } from "../AuditContext.ts"
 import type { Check, CheckResult } from "../Check.ts"
 import { differencesShownMax, together } from "../Check.ts"
-import { settledOf } from "../InFlux.ts"
+import { settled, settledOf } from "../InFlux.ts"
 import { eventsSql } from "../SliceEvents.ts"
 
 export const eventsInSessions: Check = {
@@ -22,7 +22,7 @@ const ofSlice = Effect.fnUntraced(function*(
   const warehouse = yield* Warehouse
   const [total] = yield* warehouse.query(`SELECT sum(events) AS events FROM (${groupsSql(context, slice)}) ${modestly}`)
   const found = yield* warehouse.query(`
-    SELECT * FROM (${strayGroupsSql(context, slice)}) ORDER BY accepted_as LIMIT ${groupsCheckedMax} ${modestly}`)
+    SELECT * FROM (${strayGroupsSql(context, slice)}) ORDER BY accepted_as LIMIT ${context.recheckedMax} ${modestly}`)
   const strays = yield* settledOf(context, found, ["accepted_as", "leads_to"])
   return {
     examined: Number(total!["events"]),
@@ -30,9 +30,6 @@ const ofSlice = Effect.fnUntraced(function*(
     sample: strays.slice(0, differencesShownMax)
   }
 })
-
-/** So many groups of stray events are looked at; more are not counted. */
-const groupsCheckedMax = 10_000
 
 /** Events by the session that they were accepted under: few rows, for the look-ups. */
 const groupsSql = (context: AuditContext, slice: Slice): string => `
@@ -49,7 +46,7 @@ const strayGroupsSql = (context: AuditContext, slice: Slice): string => {
       g.events AS events, g.an_event AS an_event, if(a.session_id = '', g.accepted_as, a.session_id) AS leads_to
     FROM (${groupsSql(context, slice)}) AS g LEFT JOIN (${aliases}) AS a ON a.absorbed_id = g.accepted_as`
   const stored = `SELECT session_id, visitor_id, merged_into, toUnixTimestamp64Milli(started_at) AS started_ms,
-      toUnixTimestamp64Milli(ended_at) AS ended_ms, version > ${below(context)} AS in_flux
+      toUnixTimestamp64Milli(ended_at) AS ended_ms
     FROM sessions_raw FINAL
     WHERE session_id IN (${ids}) OR session_id IN (SELECT session_id FROM (${aliases}))`
   return `
@@ -62,5 +59,6 @@ const strayGroupsSql = (context: AuditContext, slice: Slice): string => {
         ''
       ) AS why
     FROM (${resolved}) AS r LEFT JOIN (${stored}) AS s ON s.session_id = r.leads_to
-    WHERE why != '' AND s.in_flux = 0`
+    WHERE why != '' AND ${settled(context, "sessions_raw", "accepted_as", "leads_to")}
+      AND ${settled(context, "session_aliases", "accepted_as")}`
 }

@@ -9,7 +9,7 @@ import type { AuditContext, Slice } from "../AuditContext.ts"
 import { below, modestly, time, visitorsOf } from "../AuditContext.ts"
 import type { Check, CheckResult } from "../Check.ts"
 import { differencesShownMax, together } from "../Check.ts"
-import { withoutInFlux } from "../InFlux.ts"
+import { settled, withoutInFlux } from "../InFlux.ts"
 import { eventsSql } from "../SliceEvents.ts"
 
 export const findings: Check = {
@@ -29,9 +29,10 @@ const ofSlice = Effect.fnUntraced(function*(
       sum(count()) OVER () AS examined
     FROM (SELECT finding_id, true AS is_stored, ${state} FROM (${storedSql(context, slice)})
       UNION ALL SELECT finding_id, false AS is_stored, ${state} FROM (${recomputedSql(context, slice)}))
+    WHERE ${settled(context, "findings_raw", "finding_id")}
     GROUP BY finding_id
     ORDER BY (stored_rows != 1 OR recomputed_rows != 1 OR stored != recomputed) DESC, finding_id
-    LIMIT ${rowsCheckedMax} ${modestly}`)
+    LIMIT ${context.recheckedMax} ${modestly}`)
   const differing = rows.filter((row) =>
     Number(row["stored_rows"]) !== 1 || Number(row["recomputed_rows"]) !== 1 ||
     JSON.stringify(row["stored"]) !== JSON.stringify(row["recomputed"])
@@ -39,14 +40,13 @@ const ofSlice = Effect.fnUntraced(function*(
   const ids = yield* withoutInFlux(
     context,
     "findings_raw",
-    "finding_id",
     differing.map((row) => String(row["finding_id"]))
   )
-  const settled = new Set(ids)
+  const kept = new Set(ids)
   return {
     examined: Number(rows[0]?.["examined"] ?? 0),
-    differences: settled.size,
-    sample: differing.filter((row) => settled.has(String(row["finding_id"]))).slice(0, differencesShownMax).map((
+    differences: kept.size,
+    sample: differing.filter((row) => kept.has(String(row["finding_id"]))).slice(0, differencesShownMax).map((
       row
     ) => ({
       finding_id: row["finding_id"],
@@ -55,9 +55,6 @@ const ofSlice = Effect.fnUntraced(function*(
     }))
   }
 })
-
-/** Findings are few; those that differ come first, more are not counted. */
-const rowsCheckedMax = 10_000
 
 /** All that a finding's row says, but its id. */
 const columns = [

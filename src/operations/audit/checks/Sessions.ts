@@ -11,7 +11,7 @@ import type { AuditContext, Slice } from "../AuditContext.ts"
 import { below, modestly, time, visitorsOf } from "../AuditContext.ts"
 import type { Check, CheckResult, Difference } from "../Check.ts"
 import { differencesShownMax, together } from "../Check.ts"
-import { withoutInFlux } from "../InFlux.ts"
+import { settled, withoutInFlux } from "../InFlux.ts"
 import { sessionEventsSql } from "../SliceEvents.ts"
 
 export const sessions: Check = {
@@ -26,11 +26,11 @@ const ofSlice = Effect.fnUntraced(function*(
 ): Effect.fn.Return<CheckResult, WarehouseError, Warehouse> {
   const [total] = yield* (yield* Warehouse).query(
     `SELECT count() AS examined, countIf(${differs}) AS differences,
-       groupArrayIf(${idsCheckedMax})((session_id, hex(visitor)), ${differs}) AS found
+       groupArrayIf(${context.recheckedMax})((session_id, hex(visitor)), ${differs}) AS found
      FROM (${yield* comparedSql(context, slice, hashed)}) ${modestly}`
   )
   const found = new Map(total!["found"] as ReadonlyArray<readonly [id: string, visitor: string]>)
-  const ids = yield* withoutInFlux(context, "sessions_raw", "session_id", [...found.keys()])
+  const ids = yield* withoutInFlux(context, "sessions_raw", [...found.keys()])
   const shown = ids.toSorted().slice(0, differencesShownMax)
   return {
     examined: Number(total!["examined"]),
@@ -38,9 +38,6 @@ const ofSlice = Effect.fnUntraced(function*(
     sample: yield* inFull(context, slice, shown, shown.map((id) => found.get(id)!))
   }
 })
-
-/** So many differing sessions are looked at again: see `withoutInFlux`. */
-const idsCheckedMax = 10_000
 
 const differs = "stored_rows != 1 OR recomputed_rows != 1 OR stored != recomputed"
 
@@ -105,6 +102,7 @@ const comparedSql = Effect.fnUntraced(function*(
       UNION ALL SELECT session_id, false AS is_stored, visitor, ${texts.state} AS state FROM (${
     recomputedSql(context, slice, events)
   }))
+    WHERE ${settled(context, "sessions_raw", "session_id")}
     GROUP BY session_id`
 })
 
