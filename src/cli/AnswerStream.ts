@@ -26,7 +26,12 @@ const refusalBytesMax = 16_384
 export const streamAnswer = (
   address: WarehouseAddress,
   sql: string,
-  options: { readonly format: string; readonly write: (chunk: Uint8Array) => Promise<void> }
+  options: {
+    readonly format: string
+    /** Values of the statement's `{name:Type}`, as text. */
+    readonly parameters?: Readonly<Record<string, string>> | undefined
+    readonly write: (chunk: Uint8Array) => Promise<void>
+  }
 ): Effect.Effect<void, StatementRefused> =>
   Effect.acquireUseRelease(
     Effect.sync(() =>
@@ -45,6 +50,7 @@ export const streamAnswer = (
         try: async (signal) => {
           const { http_status_code: status, response_headers: headers, stream } = await client.exec({
             query: sql,
+            query_params: { ...options.parameters },
             // The client's type of this setting knows only the formats that it can decode.
             clickhouse_settings: { default_format: options.format } as unknown as ClickHouseSettings,
             abort_signal: signal,

@@ -47,10 +47,30 @@ export const processVariables = {
     meaning: "Memory that the embedded ClickHouse may use",
     fallback: "40 % of the machine's, 1 to 4 GB"
   },
+  analystSecondsMax: {
+    name: "GUARDIAN_ANALYST_SECONDS",
+    meaning: "A statement of the user analyst may run so long, s",
+    fallback: "20"
+  },
+  analystMemoryBytesMax: {
+    name: "GUARDIAN_ANALYST_MEMORY_BYTES",
+    meaning: "All statements of analysts together may use so much memory",
+    fallback: "40 % of ClickHouse's"
+  },
+  analystQueriesMax: {
+    name: "GUARDIAN_ANALYST_QUERIES",
+    meaning: "Statements of analysts at a time",
+    fallback: "4"
+  },
   visitorsInMemoryMax: {
     name: "GUARDIAN_VISITORS_IN_MEMORY",
     meaning: "Visitors the pipeline keeps in memory; others are read back on sight",
     fallback: "1000000"
+  },
+  auditHour: {
+    name: "GUARDIAN_AUDIT_HOUR",
+    meaning: "Hour of the nightly audit in serve, 0 to 23, UTC; 24: none",
+    fallback: "3"
   }
 } as const satisfies Readonly<Record<string, Variable>>
 
@@ -86,5 +106,14 @@ export const wholeNumber = (variable: Variable): Effect.Effect<number | undefine
         Effect.fail(new SettingsError({ message: `${variable.name} must be a whole number, not "${text}"` }))
     })
   )
+
+/** The hour of the nightly audit; undefined when there is to be none. */
+export const auditHour: Effect.Effect<number | undefined, SettingsError> = Effect.flatMap(
+  wholeNumber(processVariables.auditHour),
+  (hour = Number(processVariables.auditHour.fallback)) =>
+    hour > 24 ?
+      Effect.fail(new SettingsError({ message: `${processVariables.auditHour.name} must be 0 to 24, not ${hour}` })) :
+      Effect.succeed(hour === 24 ? undefined : hour)
+)
 
 const numberOf = (text: string): number => /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN

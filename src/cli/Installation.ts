@@ -68,7 +68,13 @@ const openWarehouse = Effect.fnUntraced(function*(directory: string, ports: Ware
   const httpPort = ports.httpPort ?? (yield* wholeNumber(processVariables.httpPort))
   const tcpPort = ports.tcpPort ?? (yield* wholeNumber(processVariables.tcpPort))
   const memoryBytesMax = yield* wholeNumber(processVariables.memoryBytesMax)
-  const started = Layer.build(EmbeddedWarehouse.layer({ directory, httpPort, tcpPort, memoryBytesMax })).pipe(
+  const analyst = {
+    executionSecondsMax: yield* wholeNumber(processVariables.analystSecondsMax),
+    memoryBytesTogetherMax: yield* wholeNumber(processVariables.analystMemoryBytesMax),
+    concurrentQueriesMax: yield* wholeNumber(processVariables.analystQueriesMax)
+  }
+  const options = { directory, httpPort, tcpPort, memoryBytesMax, analyst }
+  const started = Layer.build(EmbeddedWarehouse.layer(options)).pipe(
     Effect.map((context) => {
       const own = Context.get(context, EmbeddedWarehouse)
       return RunningWarehouse.of({

@@ -3,7 +3,9 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect } from "effect"
 import { Command } from "effect/cli"
+import { audit } from "./commands/audit.ts"
 import { demo } from "./commands/demo.ts"
+import { dictionary } from "./commands/dictionary.ts"
 import { doctor } from "./commands/doctor.ts"
 import { drain } from "./commands/drain.ts"
 import { importCommand } from "./commands/import.ts"
@@ -21,7 +23,21 @@ const guardian = Command.make("guardian").pipe(
   Command.withDescription(
     "Clickstream Guardian: exact sessions and findings from a log of click events, in ClickHouse"
   ),
-  Command.withSubcommands([demo, serve, importCommand, drain, simulate, sql, tail, lag, trace, migrate, doctor])
+  Command.withSubcommands([
+    demo,
+    serve,
+    importCommand,
+    drain,
+    simulate,
+    sql,
+    tail,
+    lag,
+    trace,
+    audit,
+    dictionary,
+    migrate,
+    doctor
+  ])
 )
 
 runMain(Command.runWith(guardian, { version })(process.argv.slice(2)).pipe(Effect.provide(NodeServices.layer)))

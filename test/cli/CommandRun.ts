@@ -3,6 +3,7 @@ import { NodeServices } from "@effect/platform-node"
 import { Cause, ConfigProvider, Effect, Exit } from "effect"
 import { Command } from "effect/cli"
 import { vi } from "vitest"
+import { audit } from "../../src/cli/commands/audit.ts"
 import { doctor } from "../../src/cli/commands/doctor.ts"
 import { drain } from "../../src/cli/commands/drain.ts"
 import { lag } from "../../src/cli/commands/lag.ts"
@@ -16,7 +17,7 @@ export interface Ran {
   readonly failure?: string
 }
 
-const guardian = Command.make("guardian").pipe(Command.withSubcommands([doctor, drain, lag, sql, tail, trace]))
+const guardian = Command.make("guardian").pipe(Command.withSubcommands([audit, doctor, drain, lag, sql, tail, trace]))
 
 /** One at a time: there is one standard output. */
 export const run = async (args: ReadonlyArray<string>): Promise<Ran> => {

@@ -64,6 +64,7 @@ layer(TemporaryWarehouse, { excludeTestServices: true })("migrate", (it) => {
       )
       assert.deepStrictEqual(found.map((row) => row["name"]), [
         "anomalies",
+        "audits",
         "checkpoints",
         "dead_letters",
         "decision_hashes",

@@ -1,7 +1,11 @@
 import { Effect, Layer, Schedule } from "effect"
 import { Command } from "effect/cli"
+import { randomUUID } from "node:crypto"
 import { EventLog } from "../../log/EventLog.ts"
+import { audit } from "../../operations/audit/Audit.ts"
+import { nightly } from "../../operations/audit/Nightly.ts"
 import { PipelineStatus } from "../../pipeline/PipelineStatus.ts"
+import { auditHour } from "../Environment.ts"
 import { dataDir, httpPort, partitions, print, tcpPort } from "../Flags.ts"
 import {
   eventSchemaId,
@@ -28,6 +32,7 @@ export const serve = Command.make(
       yield* Effect.raceAllFirst([
         processLog({ dataDirectory: dataDir, until: "stopped", status }),
         beat(dataDir),
+        nightlyAudit,
         Effect.repeat(reportStatus(status), Schedule.spaced("10 seconds"))
       ])
     }).pipe(
@@ -36,6 +41,14 @@ export const serve = Command.make(
     )
   })
 ).pipe(Command.withDescription("Run the warehouse and process the log until stopped"))
+
+const nightlyAudit = Effect.flatMap(
+  auditHour,
+  (hour) =>
+    hour === undefined ?
+      Effect.never :
+      nightly(hour, Effect.suspend(() => audit({ auditId: randomUUID(), scope: "all" })))
+)
 
 /** The last word of a command that runs until it is stopped. */
 export const printStopped = (status: PipelineStatus) =>

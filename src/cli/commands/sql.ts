@@ -1,14 +1,28 @@
 import { Effect, Option } from "effect"
-import { Argument, Command, Flag } from "effect/cli"
+import { Argument, CliError, Command, Flag } from "effect/cli"
+import { readFile } from "node:fs/promises"
 import { text } from "node:stream/consumers"
 import { make } from "../../warehouse/ClickHouseWarehouse.ts"
 import { StatementRefused, streamAnswer } from "../AnswerStream.ts"
 import { existingWarehouseLayer, noTablesYet } from "../ExistingWarehouse.ts"
 import { dataDir, json } from "../Flags.ts"
 import { RunningWarehouse } from "../Installation.ts"
+import type { StatementFile } from "../StatementFile.ts"
+import { parameterValues, parseStatementFile } from "../StatementFile.ts"
 
 const statement = Argument.String("statement").pipe(
-  Argument.withDescription("A ClickHouse statement; - reads it from standard input")
+  Argument.withDescription("A ClickHouse statement; - reads it from standard input"),
+  Argument.optional,
+  Argument.map(Option.getOrUndefined)
+)
+const file = Flag.String("file").pipe(
+  Flag.withDescription("A file with the statement, as those in clickhouse/queries"),
+  Flag.optional,
+  Flag.map(Option.getOrUndefined)
+)
+const parameters = Flag.KeyValuePair("param").pipe(
+  Flag.withDescription("name=value of a parameter {name:Type}; may be given again"),
+  Flag.withDefault({})
 )
 const format = Flag.String("format").pipe(
   Flag.withDescription("Any ClickHouse format (default: a table on a terminal, else TabSeparatedWithNames)"),
@@ -19,21 +33,45 @@ const format = Flag.String("format").pipe(
 /** Asks the database, whether or not a server is running. */
 export const sql = Command.make(
   "sql",
-  { statement, dataDir, json, format },
-  Effect.fn(function*({ dataDir, format, json, statement }) {
-    const asked = statement === "-" ? yield* Effect.promise(() => text(process.stdin)) : statement
-    yield* answer(asked, format ?? defaultFormat(json)).pipe(Effect.provide(existingWarehouseLayer(dataDir)))
+  { statement, file, parameters, dataDir, json, format },
+  Effect.fn(function*({ dataDir, file, format, json, parameters, statement }) {
+    const asked = yield* statementOf(statement, file)
+    yield* answer(asked.statement, parameterValues(asked, parameters), format ?? defaultFormat(json)).pipe(
+      Effect.provide(existingWarehouseLayer(dataDir))
+    )
   })
 ).pipe(Command.withDescription("Run a statement in the database and print its answer"))
+
+/** Only a file has defaults for its parameters: what is typed in is taken as it is. */
+const statementOf = Effect.fnUntraced(function*(
+  statement: string | undefined,
+  file: string | undefined
+): Effect.fn.Return<StatementFile, CliError.CliError | StatementRefused> {
+  if (statement !== undefined && file !== undefined) {
+    return yield* new CliError.UnexpectedArgument({ arguments: [statement] })
+  }
+  if (file !== undefined) {
+    return yield* Effect.tryPromise({
+      try: async () => parseStatementFile(await readFile(file, "utf8")),
+      catch: (cause) => new StatementRefused({ message: `cannot read the statement: ${String(cause)}`, code: 0 })
+    })
+  }
+  if (statement === undefined) return yield* new CliError.MissingArgument({ argument: "statement" })
+  return { statement: statement === "-" ? yield* Effect.promise(() => text(process.stdin)) : statement, parameters: [] }
+})
 
 const defaultFormat = (json: boolean): string => {
   if (json) return "JSONEachRow"
   return process.stdout.isTTY ? "PrettyCompactMonoBlock" : "TabSeparatedWithNames"
 }
 
-const answer = Effect.fnUntraced(function*(statement: string, format: string) {
+const answer = Effect.fnUntraced(function*(
+  statement: string,
+  parameters: Readonly<Record<string, string>>,
+  format: string
+) {
   const address = (yield* RunningWarehouse).address("reader")
-  yield* streamAnswer(address, statement, { format, write }).pipe(
+  yield* streamAnswer(address, statement, { format, parameters, write }).pipe(
     Effect.catchIf(
       ({ code }) => code === unknownTable,
       (refused) =>

@@ -36,11 +36,13 @@ export interface EmbeddedWarehouseOptions {
   readonly tcpPort?: number | undefined
   /** All queries and merges together. Left out: 40 % of the memory, between 1 and 4 GB. */
   readonly memoryBytesMax?: number | undefined
-  /** Left out, each: 20 s, 1 GB, 1,000,000 rows, 8 queries. */
-  readonly analyst?: Partial<AnalystLimits> | undefined
+  /** Left out, each: see `analystLimits`. */
+  readonly analyst?: AnalystOptions | undefined
   /** How long one start of the engine may take. Left out: 30 s. */
   readonly readyTimeoutMs?: number | undefined
 }
+
+export type AnalystOptions = { readonly [Limit in keyof AnalystLimits]?: AnalystLimits[Limit] | undefined }
 
 /** The running warehouse of another process, found through its directory. */
 export interface AttachedWarehouse {
@@ -152,8 +154,9 @@ const writeConfig = (
   identity: string,
   credentials: Credentials,
   options: EmbeddedWarehouseOptions
-): Effect.Effect<void, WarehouseStartError> =>
-  Effect.tryPromise({
+): Effect.Effect<void, WarehouseStartError> => {
+  const memoryBytesMax = options.memoryBytesMax ?? defaultMemoryBytesMax()
+  return Effect.tryPromise({
     try: () =>
       writePrivateFile(
         path,
@@ -161,19 +164,29 @@ const writeConfig = (
           path,
           identity,
           credentials,
-          memoryBytesMax: options.memoryBytesMax ?? defaultMemoryBytesMax(),
-          analyst: {
-            executionSecondsMax: options.analyst?.executionSecondsMax ?? 20,
-            memoryBytesMax: options.analyst?.memoryBytesMax ?? 1_000_000_000,
-            resultRowsMax: options.analyst?.resultRowsMax ?? 1_000_000,
-            concurrentQueriesMax: options.analyst?.concurrentQueriesMax ?? 8
-          }
+          memoryBytesMax,
+          analyst: analystLimits(memoryBytesMax, options.analyst)
         })
       ),
     catch: (cause) => unusableDirectory(directory, cause)
   })
+}
 
 const gigabyte = 1_000_000_000
+
+/** Analysts get two fifths of the memory at most, all together: inserts, merges and views need the rest. One thread each. */
+export const analystLimits = (memoryBytesMax: number, chosen: AnalystOptions = {}): AnalystLimits => {
+  const together = chosen.memoryBytesTogetherMax ?? Math.round(memoryBytesMax * 0.4)
+  return {
+    executionSecondsMax: chosen.executionSecondsMax ?? 20,
+    memoryBytesMax: Math.min(together, chosen.memoryBytesMax ?? gigabyte),
+    memoryBytesTogetherMax: together,
+    threadsMax: chosen.threadsMax ?? 1,
+    resultRowsMax: chosen.resultRowsMax ?? 1_000_000,
+    concurrentQueriesMax: chosen.concurrentQueriesMax ?? 4,
+    temporaryBytesMax: chosen.temporaryBytesMax ?? 4 * gigabyte
+  }
+}
 
 /** A container's limit counts, not the machine behind it. */
 const defaultMemoryBytesMax = (): number => {

@@ -7,12 +7,19 @@ import { createHash } from "node:crypto"
 import { databaseName, userNames } from "./Credentials.ts"
 import type { Credentials, WarehouseRole } from "./Credentials.ts"
 
-/** What one statement of an analyst may take. */
+/** What analysts may take: a statement each, and all of theirs together. What is left is for ingestion. */
 export interface AnalystLimits {
   readonly executionSecondsMax: number
+  /** Of one statement. */
   readonly memoryBytesMax: number
+  /** Of all their statements at a time. */
+  readonly memoryBytesTogetherMax: number
+  /** Of one statement. */
+  readonly threadsMax: number
   readonly resultRowsMax: number
   readonly concurrentQueriesMax: number
+  /** On disk, for sorts and groups that do not fit into memory; all their statements together. */
+  readonly temporaryBytesMax: number
 }
 
 export interface ServerConfigOptions {
@@ -104,21 +111,38 @@ const exactJson = "<output_format_json_quote_64bit_integers>1</output_format_jso
 const readOnly = "<readonly>2</readonly>" +
   "<cancel_http_readonly_queries_on_client_close>1</cancel_http_readonly_queries_on_client_close>"
 
+/**
+ * Ingestion goes first: statements with a greater number wait, block by block, while one with a smaller number runs. Those without
+ * a number (the reader's) neither wait nor are waited for.
+ */
+const writerPriority = 1
+const analystPriority = 10
+
 const writerProfile = `<writer>${exactJson}
+      <priority>${writerPriority}</priority>
       <async_insert>0</async_insert><insert_deduplicate>0</insert_deduplicate>
       <max_insert_threads>1</max_insert_threads><max_partitions_per_insert_block>0</max_partitions_per_insert_block>
     </writer>`
 
 const readerProfile = `<reader>${exactJson}${readOnly}</reader>`
 
+/** When the whole server is short of memory, the statement that is furthest above this is ended first, bytes. */
+const analystMemoryGuaranteed = 50_000_000
+
 /** Constraints, because `readonly` 2 lets the user change settings; 0 means no limit, hence the lower bounds. */
 const analystProfile = (limits: AnalystLimits): string => {
   const bounded: ReadonlyArray<readonly [string, number]> = [
     ["max_execution_time", limits.executionSecondsMax],
     ["max_memory_usage", limits.memoryBytesMax],
+    ["max_threads", limits.threadsMax],
     ["max_result_rows", limits.resultRowsMax]
   ]
   const fixed: ReadonlyArray<readonly [string, number | string]> = [
+    ["priority", analystPriority],
+    ["max_memory_usage_for_user", limits.memoryBytesTogetherMax],
+    ["memory_overcommit_ratio_denominator", analystMemoryGuaranteed],
+    ["memory_overcommit_ratio_denominator_for_user", analystMemoryGuaranteed],
+    ["max_temporary_data_on_disk_size_for_user", limits.temporaryBytesMax],
     ["max_concurrent_queries_for_user", limits.concurrentQueriesMax],
     ["result_overflow_mode", "throw"],
     ["timeout_overflow_mode", "throw"]

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync } from "node:fs"
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
@@ -24,6 +24,32 @@ describe("guardian sql", () => {
       '{"big":"18446744073709551615"}\n'
     )
     expect((await sql("SELECT 1 AS a FORMAT TSKV")).stdout).toBe("a=1\n")
+  })
+
+  it("takes a statement from a file, with parameters and the defaults that the file gives them", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "guardian-cli-"))
+    try {
+      const path = join(folder, "question.sql")
+      writeFileSync(
+        path,
+        "-- Which?\n-- {word:String} = none  Any word\n-- {day:Date} = 2026-03-01  A day\n\n" +
+          "SELECT {word:String} AS word, {day:Date} + 1 AS next;\n"
+      )
+      const asked = (...more: ReadonlyArray<string>) =>
+        run(["sql", "--file", path, "--data-dir", sample.dataDir, "--json", ...more])
+      expect((await asked()).stdout).toBe('{"word":"none","next":"2026-03-02"}\n')
+      expect((await asked("--param", "word=a = 'b'", "--param", "day=2024-02-28")).stdout).toBe(
+        '{"word":"a = \'b\'","next":"2024-02-29"}\n'
+      )
+      expect((await asked("--param", "day=never")).failure).toMatch(/query parameter 'day'/)
+      expect((await run(["sql", "--file", join(folder, "nothing.sql"), "--data-dir", sample.dataDir])).failure)
+        .toMatch(/cannot read the statement/)
+    } finally {
+      rmSync(folder, { recursive: true, force: true })
+    }
+    expect((await sql("SELECT {a:UInt8} + {b:UInt8} AS s", "--param", "a=1", "--param", "b=2")).stdout).toBe("s\n3\n")
+    expect((await sql("SELECT {a:UInt8}")).failure).toMatch(/Substitution `a` is not set/)
+    expect((await guardian(["sql", "SELECT 1", "--file", "x", "--data-dir", sample.dataDir])).code).toBe(2)
   })
 
   it("may not change anything", async () => {

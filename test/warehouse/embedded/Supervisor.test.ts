@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
 import { mkdir, writeFile } from "node:fs/promises"
+import { analystLimits } from "../../../src/warehouse/embedded/EmbeddedWarehouse.ts"
 import { freePort } from "../../../src/warehouse/embedded/Ports.ts"
 import { serverConfig } from "../../../src/warehouse/embedded/ServerConfig.ts"
 import { supervise } from "../../../src/warehouse/embedded/Supervisor.ts"
@@ -22,7 +23,7 @@ describe("the supervisor", () => {
         path: options.configPath,
         identity: options.identity,
         memoryBytesMax: 1_000_000_000,
-        analyst: { executionSecondsMax: 1, memoryBytesMax: 1_000_000, resultRowsMax: 1, concurrentQueriesMax: 1 },
+        analyst: analystLimits(1_000_000_000),
         credentials: { writer: Redacted.make("w"), reader: Redacted.make("r"), analyst: Redacted.make("a") }
       })
       yield* Effect.promise(async () => {
