@@ -109,14 +109,17 @@ const checkFindings = (warehouse: MemoryWarehouse, truths: ReadonlyArray<OracleP
 
 const checkTouchedDays = (warehouse: MemoryWarehouse, truths: ReadonlyArray<OraclePartition>) => {
   const found = new Map(
-    warehouse.rows("touched_days").map((row) => [`${row["partition"]}/${row["day"]}`, row["version"] as number])
+    warehouse.rows("touched_days").map((row) => [
+      `${row["partition"]}/${row["kind"]}/${row["quarter"]}`,
+      row["version"] as number
+    ])
   )
   return truths.flatMap((truth, partition) =>
-    [...truth.touched].flatMap(([day, version]) => {
-      const seen = found.get(`${partition}/${day}`) ?? 0
+    [...truth.touched].flatMap(([quarter, version]) => {
+      const seen = found.get(`${partition}/${quarter}`) ?? 0
       return seen >= version ?
         [] :
-        [`day ${partition}/${day} was touched at version ${version}, but touched_days says ${seen}`]
+        [`quarter ${partition}/${quarter} was touched at version ${version}, but touched_days says ${seen}`]
     })
   )
 }
