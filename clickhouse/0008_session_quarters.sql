@@ -135,7 +135,7 @@ CREATE VIEW IF NOT EXISTS {database}.due_session_quarters (
   closed_partitions Array(UInt16) COMMENT 'Partitions of closed_ms',
   closed_ms Array(Int64) COMMENT 'Sessions that ended before this are closed, by partition'
 ) AS
-WITH (SELECT max(plan) FROM {database}.session_quarters WHERE quarter = toDateTime(0, 'UTC')) AS seen
+WITH assumeNotNull((SELECT max(plan) FROM {database}.session_quarters WHERE quarter = toDateTime(0, 'UTC'))) AS seen
 SELECT p.quarter AS quarter, least(p.plan, seen) AS due_plan, p.closed_partitions AS closed_partitions, p.closed_ms AS closed_ms
 FROM {database}.session_plans AS p FINAL
 LEFT JOIN (SELECT quarter, plan AS taken FROM {database}.session_quarters FINAL WHERE segment = 'clean') AS s USING quarter

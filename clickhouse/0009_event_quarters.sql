@@ -103,7 +103,7 @@ CREATE VIEW IF NOT EXISTS {database}.due_event_quarters (
   flagged Array(String) COMMENT 'The flagged sessions that reach into it',
   flagged_from DateTime('UTC') COMMENT 'Where the first of them started'
 ) AS
-WITH (SELECT max(plan) FROM {database}.event_quarters WHERE quarter = toDateTime(0, 'UTC')) AS seen
+WITH assumeNotNull((SELECT max(plan) FROM {database}.event_quarters WHERE quarter = toDateTime(0, 'UTC'))) AS seen
 SELECT p.quarter AS quarter, least(p.plan, seen) AS due_plan, p.flagged AS flagged, p.flagged_from AS flagged_from
 FROM {database}.event_plans AS p FINAL
 LEFT JOIN (SELECT quarter, plan AS taken FROM {database}.event_quarters FINAL WHERE segment = 'clean') AS s USING quarter

@@ -66,7 +66,7 @@ CREATE VIEW IF NOT EXISTS {database}.due_days (
   new_status LowCardinality(String) COMMENT 'The status it is due'
 ) AS
 WITH
-  (SELECT time_zone FROM {database}.reporting) AS zone,
+  assumeNotNull((SELECT time_zone FROM {database}.reporting)) AS zone,
   events AS (
     SELECT toDate(quarter, zone) AS day, sum(cityHash64(quarter, plan)) AS hash
     FROM {database}.event_quarters FINAL WHERE segment = 'clean' GROUP BY day
@@ -123,7 +123,7 @@ CREATE MATERIALIZED VIEW IF NOT EXISTS {database}.refresh_daily_metrics
 REFRESH EVERY 2 SECOND DEPENDS ON {database}.compute_event_quarters APPEND TO {database}.daily_metrics_raw AS
 WITH
   (SELECT groupArray((day, from_events, from_sessions, new_status, old_status, verdicts)) FROM {database}.due_days) AS due,
-  (SELECT time_zone FROM {database}.reporting) AS zone,
+  assumeNotNull((SELECT time_zone FROM {database}.reporting)) AS zone,
   (SELECT max(revision) FROM {database}.daily_metrics_raw) AS last_revision,
   -- A day and a half to each side: no zone is further from UTC.
   arrayMin(arrayMap(d -> d.1, due)) - 2 AS day_from,
@@ -182,7 +182,7 @@ COMMENT 'Merges days';
 
 CREATE VIEW IF NOT EXISTS {database}.due_popular_days (day Date COMMENT 'Day of the reporting time zone') AS
 WITH
-  (SELECT time_zone FROM {database}.reporting) AS zone,
+  assumeNotNull((SELECT time_zone FROM {database}.reporting)) AS zone,
   events AS (
     SELECT toDate(quarter, zone) AS day, sum(cityHash64(quarter, plan)) AS hash
     FROM {database}.event_quarters FINAL WHERE segment = 'clean' GROUP BY day
@@ -200,7 +200,7 @@ COMMENT 'Days whose rankings to merge now';
 CREATE MATERIALIZED VIEW IF NOT EXISTS {database}.refresh_popular REFRESH EVERY 4 SECOND APPEND TO {database}.popular_raw AS
 WITH
   (SELECT groupArray(day) FROM {database}.due_popular_days) AS due,
-  (SELECT time_zone FROM {database}.reporting) AS zone,
+  assumeNotNull((SELECT time_zone FROM {database}.reporting)) AS zone,
   (SELECT max(revision) FROM {database}.popular_raw) AS last_revision,
   arrayMin(due) - 2 AS day_from,
   arrayMax(due) + 2 AS day_to,

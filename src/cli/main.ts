@@ -14,6 +14,7 @@ import { simulate } from "./commands/simulate.ts"
 import { sql } from "./commands/sql.ts"
 import { tail } from "./commands/tail.ts"
 import { trace } from "./commands/trace.ts"
+import { verdict } from "./commands/verdict.ts"
 import { runMain } from "./RunMain.ts"
 import { version } from "./Version.ts"
 
@@ -21,7 +22,20 @@ const guardian = Command.make("guardian").pipe(
   Command.withDescription(
     "Clickstream Guardian: exact sessions and findings from a log of click events, in ClickHouse"
   ),
-  Command.withSubcommands([demo, serve, importCommand, drain, simulate, sql, tail, lag, trace, migrate, doctor])
+  Command.withSubcommands([
+    demo,
+    serve,
+    importCommand,
+    drain,
+    simulate,
+    sql,
+    tail,
+    lag,
+    trace,
+    verdict,
+    migrate,
+    doctor
+  ])
 )
 
 runMain(Command.runWith(guardian, { version })(process.argv.slice(2)).pipe(Effect.provide(NodeServices.layer)))
