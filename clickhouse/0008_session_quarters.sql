@@ -127,7 +127,8 @@ WHERE frontier.1 != last.1 OR frontier.3 != last.3 OR last.1 != last.4 OR last.3
 SETTINGS max_threads = 1
 COMMENT 'Plans quarters of sessions that were touched';
 
--- Newest first, so that a long history does not hold up what is live; a day's worth at a time. due_plan is the newest pass that may
+-- Newest first, so that a long history does not hold up what is live, and no more at a time than memory holds: rows are guessed from
+-- those that the day has, as if it had 32 quarters. due_plan is the newest pass that may
 -- be said to be taken in: a quarter planned only now is computed now, for freshness, and again by the next refresh, for certainty.
 CREATE VIEW IF NOT EXISTS {database}.due_session_quarters (
   quarter DateTime('UTC') COMMENT 'Quarter of an hour',
@@ -136,12 +137,20 @@ CREATE VIEW IF NOT EXISTS {database}.due_session_quarters (
   closed_ms Array(Int64) COMMENT 'Sessions that ended before this are closed, by partition'
 ) AS
 WITH assumeNotNull((SELECT max(plan) FROM {database}.session_quarters WHERE quarter = toDateTime(0, 'UTC'))) AS seen
-SELECT p.quarter AS quarter, least(p.plan, seen) AS due_plan, p.closed_partitions AS closed_partitions, p.closed_ms AS closed_ms
-FROM {database}.session_plans AS p FINAL
-LEFT JOIN (SELECT quarter, plan AS taken FROM {database}.session_quarters FINAL WHERE segment = 'clean') AS s USING quarter
-WHERE quarter != toDateTime(0, 'UTC') AND taken < p.plan
-ORDER BY quarter DESC
-LIMIT 96
+SELECT quarter, due_plan, closed_partitions, closed_ms
+FROM (
+  SELECT
+    p.quarter AS quarter, least(p.plan, seen) AS due_plan, p.closed_partitions AS closed_partitions, p.closed_ms AS closed_ms,
+    sum(1 + intDiv(r.stored, 32)) OVER (ORDER BY quarter DESC) AS weight, row_number() OVER (ORDER BY quarter DESC) AS number
+  FROM {database}.session_plans AS p FINAL
+  LEFT JOIN (SELECT quarter, plan AS taken FROM {database}.session_quarters FINAL WHERE segment = 'clean') AS s ON p.quarter = s.quarter
+  LEFT JOIN (
+    SELECT toDate(partition) AS day, sum(rows) AS stored FROM system.parts
+    WHERE database = '{database}' AND table = 'sessions_raw' AND active GROUP BY day
+  ) AS r ON toDate(p.quarter) = r.day
+  WHERE p.quarter != toDateTime(0, 'UTC') AND taken < p.plan
+)
+WHERE number = 1 OR (weight <= 4000000 AND number <= 1000)
 COMMENT 'Quarters of sessions to compute now';
 
 -- A person's verdict on the session, else a person's on the visitor, else a standing finding whose window overlaps the session, else

@@ -104,12 +104,20 @@ CREATE VIEW IF NOT EXISTS {database}.due_event_quarters (
   flagged_from DateTime('UTC') COMMENT 'Where the first of them started'
 ) AS
 WITH assumeNotNull((SELECT max(plan) FROM {database}.event_quarters WHERE quarter = toDateTime(0, 'UTC'))) AS seen
-SELECT p.quarter AS quarter, least(p.plan, seen) AS due_plan, p.flagged AS flagged, p.flagged_from AS flagged_from
-FROM {database}.event_plans AS p FINAL
-LEFT JOIN (SELECT quarter, plan AS taken FROM {database}.event_quarters FINAL WHERE segment = 'clean') AS s USING quarter
-WHERE quarter != toDateTime(0, 'UTC') AND taken < p.plan
-ORDER BY quarter DESC
-LIMIT 96
+SELECT quarter, due_plan, flagged, flagged_from
+FROM (
+  SELECT
+    p.quarter AS quarter, least(p.plan, seen) AS due_plan, p.flagged AS flagged, p.flagged_from AS flagged_from,
+    sum(1 + intDiv(r.stored, 32)) OVER (ORDER BY quarter DESC) AS weight, row_number() OVER (ORDER BY quarter DESC) AS number
+  FROM {database}.event_plans AS p FINAL
+  LEFT JOIN (SELECT quarter, plan AS taken FROM {database}.event_quarters FINAL WHERE segment = 'clean') AS s ON p.quarter = s.quarter
+  LEFT JOIN (
+    SELECT toDate(partition) AS day, sum(rows) AS stored FROM system.parts
+    WHERE database = '{database}' AND table = 'events_raw' AND active GROUP BY day
+  ) AS r ON toDate(p.quarter) = r.day
+  WHERE p.quarter != toDateTime(0, 'UTC') AND taken < p.plan
+)
+WHERE number = 1 OR (weight <= 4000000 AND number <= 1000)
 COMMENT 'Quarters of events to compute now';
 
 -- An event carries the session it had at acceptance, so what the flagged sessions absorbed counts too. Absorbed ids are in time

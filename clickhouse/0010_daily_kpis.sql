@@ -116,7 +116,7 @@ LEFT JOIN (
 ) AS r ON d.day = r.metric_date
 WHERE r.from_events != e.hash OR r.from_sessions != s.hash OR r.time_zone != zone OR r.status != new_status OR r.verdicts != v.verdicts
 ORDER BY day DESC
-LIMIT 31
+LIMIT 100
 COMMENT 'Days to merge now';
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {database}.refresh_daily_metrics
@@ -187,12 +187,20 @@ WITH
     SELECT toDate(quarter, zone) AS day, sum(cityHash64(quarter, plan)) AS hash
     FROM {database}.event_quarters FINAL WHERE segment = 'clean' GROUP BY day
   )
-SELECT e.day AS day
-FROM events AS e
-LEFT JOIN (SELECT metric_date, time_zone, from_events FROM {database}.popular_raw FINAL WHERE segment = 'all') AS r ON e.day = r.metric_date
-WHERE r.from_events != e.hash OR r.time_zone != zone
-ORDER BY day DESC
-LIMIT 8
+SELECT day
+FROM (
+  SELECT
+    e.day AS day, row_number() OVER (ORDER BY e.day DESC) AS number, sum(p.stored) OVER (ORDER BY e.day DESC) AS weight
+  FROM events AS e
+  LEFT JOIN (
+    SELECT toDate(partition) AS day, sum(rows) AS stored FROM system.parts
+    WHERE database = '{database}' AND table = 'events_raw' AND active GROUP BY day
+  ) AS p ON e.day = p.day
+  LEFT JOIN (SELECT metric_date, time_zone, from_events FROM {database}.popular_raw FINAL WHERE segment = 'all') AS r
+    ON e.day = r.metric_date
+  WHERE r.from_events != e.hash OR r.time_zone != zone
+)
+WHERE number = 1 OR (weight <= 4000000 AND number <= 100)
 COMMENT 'Days whose rankings to merge now';
 
 -- Rankings cost more than the other figures, so they come less often. All groupings are made from one reading: the passes in

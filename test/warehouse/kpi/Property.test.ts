@@ -106,7 +106,8 @@ const settings = { highFrequencyClicks: 2, highFrequencyWindowMs: minute, botLik
 const crawlers = { source: "test", patterns: ["crawler/", "^bot$"] }
 const isCrawler = (userAgent: string): boolean => userAgent.startsWith("crawler/")
 
-const runs = 4
+/** More by GUARDIAN_KPI_RUNS. */
+const runs = Number(process.env["GUARDIAN_KPI_RUNS"] ?? 4)
 const runMs = 90_000
 
 layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 60_000 })("KPIs of any log", (it) => {

@@ -131,9 +131,7 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 60_000 })("verdi
         const turned = yield* place.settled
         assert.deepStrictEqual(turned, yield* none)
         assert.strictEqual(turned.metrics["2026-01-05 flagged"]!["sessions"], 2)
-        const [first] = (yield* flaggedSessions(10).pipe(place.inWarehouse)).filter(({ source }) =>
-          source === "user_agent"
-        )
+        const first = (yield* flaggedSessions(10).pipe(place.inWarehouse)).find(({ source }) => source === "user_agent")
         const verdicts: Array<PersonVerdict> = []
         const judge = (verdict: PersonVerdict) =>
           Effect.gen(function*() {
