@@ -124,4 +124,18 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 60_000 })("daily
       assert.deepStrictEqual((yield* status)[0], ["2026-01-01", "final", 0])
       assert.strictEqual((yield* status)[1]![1], "provisional")
     }))
+
+  it.effect("take in what a database has from before there were KPIs", () =>
+    Effect.gen(function*() {
+      const place = yield* kpiPlace({ timeZone: "Europe/Berlin" })
+      yield* place.append([click("ada", start - 24 * hour), click("ada", start), click("eve", start + minute)])
+      yield* place.drain()
+      yield* place.warehouse.command("TRUNCATE TABLE touched_days")
+      yield* place.warehouse.command(
+        "INSERT INTO touched_days (day, partition, cause, version) VALUES ('2026-01-01', 0, 'pipeline', 1), ('2026-01-02', 1, 'pipeline', 2)"
+      )
+      assert.deepStrictEqual(yield* place.settled, yield* place.truth({ timeZone: "Europe/Berlin", ...nobody }))
+    }), 120_000)
 })
+
+const start = Date.UTC(2026, 0, 2, 8)

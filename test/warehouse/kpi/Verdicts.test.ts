@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import { clearVerdict, flaggedSessions, setVerdict, verdictHistory } from "../../../src/operations/verdicts/Verdicts.ts"
 import type { VerdictTarget } from "../../../src/operations/verdicts/Verdicts.ts"
 import { crawlerList } from "../../../src/warehouse/CrawlerList.ts"
+import { applyReporting } from "../../../src/warehouse/Reporting.ts"
 import type { PersonVerdict } from "../../support/KpiTruth.ts"
 import { TemporaryWarehouse } from "../../support/TemporaryWarehouse.ts"
 import { eventually } from "../embedded/eventually.ts"
@@ -175,6 +176,28 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 60_000 })("verdi
       }),
     120_000
   )
+
+  it.effect("of user agents are those of the list that held when the session opened", () =>
+    Effect.gen(function*() {
+      const list = (name: string) => ({ source: name, patterns: [`^${name}/`] })
+      const place = yield* kpiPlace({ timeZone: "UTC", partitions: 1, crawlers: list("old") })
+      const visits = (at: number) =>
+        ["old/1", "new/1", browser].map((userAgent, i) => click(`${userAgent} ${at}`, at + i * minute, { userAgent }))
+      yield* place.append(visits(day))
+      yield* place.drain()
+      yield* applyReporting({ timeZone: "UTC" }, place.settings, list("new")).pipe(place.inWarehouse)
+      // Half an hour and a day and a half after the watermark; the day between is still the old list's.
+      yield* place.append([...visits(day + hour), ...visits(day + 36 * hour)])
+      yield* place.drain()
+      yield* place.settled
+      const flagged = yield* place.warehouse.query(
+        `SELECT visitor_id FROM sessions WHERE session_id IN (SELECT session_id FROM flagged_sessions) ORDER BY started_at`
+      )
+      assert.deepStrictEqual(
+        flagged.map((row) => row["visitor_id"]),
+        [`old/1 ${day}`, `old/1 ${day + hour}`, `new/1 ${day + 36 * hour}`]
+      )
+    }), 120_000)
 
   it.effect("are refused where there is nothing to judge or to take back", () =>
     Effect.gen(function*() {
