@@ -115,14 +115,15 @@ const probe = Effect.fnUntraced(function*(warehouse: Service, number: number) {
   return performance.now() - started
 })
 
-const costs = Effect.fnUntraced(function*(warehouse: Service) {
+/** Refreshes since a second of the server's clock; they are the inserts of no user. */
+const costs = Effect.fnUntraced(function*(warehouse: Service, since: number) {
   yield* warehouse.command("SYSTEM FLUSH LOGS")
   const rows = yield* warehouse.query(
     `SELECT extract(query, 'INSERT INTO [^ .]+[.]([a-z_]+)') AS target, count() AS refreshes, round(quantile(0.5)(query_duration_ms)) AS ms,
        round(sum(ProfileEvents['UserTimeMicroseconds'] + ProfileEvents['SystemTimeMicroseconds']) / 1000 / count()) AS cpu_ms,
        max(read_rows) AS rows_read, round(max(memory_usage) / 1e6) AS mb
-     FROM system.query_log WHERE type = 'QueryFinish' AND query_kind = 'Insert' AND user = '' AND databases = databases
-       AND event_time > now() - 30 GROUP BY target ORDER BY target`
+     FROM system.query_log WHERE type = 'QueryFinish' AND query_kind = 'Insert' AND user = ''
+       AND event_time > toDateTime(${since}) GROUP BY target ORDER BY target`
   )
   return rows
 })
@@ -145,6 +146,7 @@ const measure = (days: number) =>
         (days * sessionsPerDay * eventsPerSession).toLocaleString("en")
       } events): taken in ${Math.round(performance.now() - began)} ms`
     )
+    const [clock] = yield* warehouse.query("SELECT toUnixTimestamp(now()) AS now")
     const alone: Array<number> = []
     const beside: Array<number> = []
     if (rate > 0) {
@@ -166,7 +168,7 @@ const measure = (days: number) =>
         } beside them`
       )
     }
-    console.table(yield* costs(warehouse))
+    console.table(yield* costs(warehouse, Number(clock!["now"])))
     yield* warehouse.command(`DROP DATABASE ${address.database} SYNC`)
   }))
 

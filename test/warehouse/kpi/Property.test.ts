@@ -61,6 +61,7 @@ const draft: fc.Arbitrary<Draft> = fc.record({
 interface Scenario {
   readonly place: (typeof places)[number]
   readonly drafts: ReadonlyArray<Draft>
+  readonly settings: keyof typeof settingsOf
   readonly batch: number
   readonly verdicts: ReadonlyArray<PersonVerdict>
 }
@@ -68,6 +69,7 @@ interface Scenario {
 const scenario: fc.Arbitrary<Scenario> = fc.record({
   place: fc.constantFrom(...places),
   drafts: fc.array(draft, { minLength: 40, maxLength: 160, size: "max" }),
+  settings: fc.constantFrom("gap 30 min" as const, "gap 3 min" as const),
   batch: fc.constantFrom(7, 30, 1_000),
   verdicts: fc.array(
     fc.record({
@@ -101,8 +103,12 @@ const eventsOf = ({ drafts, place: [, start] }: Scenario): ReadonlyArray<ClickEv
   return made
 }
 
-/** Rules that a few clicks meet. */
-const settings = { highFrequencyClicks: 2, highFrequencyWindowMs: minute, botLikeClicks: 3, botLikeDiversity: 0.6 }
+/** Rules that a few clicks meet, with windows shorter and longer than the gap between sessions. */
+const rules = { highFrequencyClicks: 2, highFrequencyWindowMs: minute, botLikeClicks: 3, botLikeDiversity: 0.6 }
+const settingsOf = {
+  "gap 30 min": rules,
+  "gap 3 min": { ...rules, gapMs: 3 * minute, botLikeWindowMs: 12 * minute, botLikeSlideMs: 4 * minute }
+} as const
 const crawlers = { source: "test", patterns: ["crawler/", "^bot$"] }
 const isCrawler = (userAgent: string): boolean => userAgent.startsWith("crawler/")
 
@@ -138,7 +144,7 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 60_000 })("KPIs 
 
 const holds = Effect.fnUntraced(function*(drawn: Scenario) {
   const timeZone = drawn.place[0]
-  const place = yield* kpiPlace({ timeZone, settings, crawlers })
+  const place = yield* kpiPlace({ timeZone, settings: settingsOf[drawn.settings], crawlers })
   const events = eventsOf(drawn)
   const half = Math.floor(events.length / 2)
   // Taken in halfway, so that the second half corrects what is there.
