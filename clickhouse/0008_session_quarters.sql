@@ -9,6 +9,7 @@
 --
 -- Likewise the checkpoints behind the status of a day: a pass takes those that the pass before it had read, so touches that the
 -- flushes below them wrote are certainly among what it reads.
+-- Plans are fsynced: figures must not outlive, through a power cut, the plan they say they are from. Figures that are lost are due again.
 -- One row per quarter and segment, replaced as a whole; index_granularity is small because rows are large.
 
 CREATE TABLE IF NOT EXISTS {database}.kpi_frontier (
@@ -77,6 +78,7 @@ CREATE TABLE IF NOT EXISTS {database}.session_plans (
   next_closed_ms Array(Int64) COMMENT 'What the next pass will stand for' CODEC(ZSTD(1))
 ) ENGINE = ReplacingMergeTree(plan)
 ORDER BY quarter
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1
 COMMENT 'Which quarters of sessions must be computed';
 
 CREATE TABLE IF NOT EXISTS {database}.session_quarters (
@@ -93,8 +95,10 @@ CREATE TABLE IF NOT EXISTS {database}.session_quarters (
   cart_sessions UInt64 COMMENT 'with an add_to_cart',
   open_sessions UInt64 COMMENT 'that can still grow',
   open_ends Map(UInt16, Int64) COMMENT 'The end of the first of those to close, by partition, epoch ms',
-  flagged Array(Tuple(session_id String, last_quarter DateTime('UTC'), source String)) COMMENT 'Flagged sessions, and by what' CODEC(ZSTD(1)),
-  flag_hashes Array(Tuple(quarter DateTime('UTC'), hash UInt64)) COMMENT 'Sum of the hashes of the flagged sessions that reach into a quarter' CODEC(ZSTD(1))
+  flagged Array(Tuple(session_id String, last_quarter DateTime('UTC'), source String))
+    COMMENT 'Flagged sessions, and by what' CODEC(ZSTD(1)),
+  flag_hashes Array(Tuple(quarter DateTime('UTC'), hash UInt64))
+    COMMENT 'Sum of the hashes of the flagged sessions that reach into a quarter' CODEC(ZSTD(1))
 ) ENGINE = ReplacingMergeTree(plan)
 PARTITION BY toYYYYMM(quarter)
 ORDER BY (quarter, segment)

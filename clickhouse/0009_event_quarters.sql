@@ -14,7 +14,7 @@ CREATE TABLE IF NOT EXISTS {database}.event_plans (
   next_decided_ms Int64 COMMENT 'What the next pass will stand for' CODEC(ZSTD(1))
 ) ENGINE = ReplacingMergeTree(plan)
 ORDER BY quarter
-SETTINGS index_granularity = 256
+SETTINGS index_granularity = 256, fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1
 COMMENT 'Which quarters of events must be computed, and with which sessions flagged';
 
 -- Visitors are counted by sipHash64: among ten million of a day two are taken for one with a chance of 3 in a million.
@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS {database}.event_quarters (
   quarter DateTime('UTC') COMMENT 'Quarter of an hour of the events; 1970-01-01 holds what the last refresh had seen',
   segment LowCardinality(String) COMMENT 'clean or flagged',
   plan UInt64 COMMENT 'The pass whose touches are in it',
+  events UInt64 COMMENT 'Events',
   clicks UInt64 COMMENT 'Events of type view or click',
   purchases UInt64 COMMENT 'Events of type purchase',
   visitors AggregateFunction(uniqExact, UInt64) COMMENT 'Different visitors',
@@ -73,7 +74,10 @@ WITH
     LEFT JOIN (SELECT quarter, touched, flags FROM {database}.event_plans FINAL) AS p
       ON if(t.quarter = toDateTime(0, 'UTC'), f.quarter, t.quarter) = p.quarter
     WHERE t.touched != p.touched OR f.flags != p.flags
-      OR p.quarter IN (SELECT quarter FROM {database}.event_quarters FINAL WHERE segment = 'clean' AND currency != (SELECT currency FROM {database}.reporting))
+      OR p.quarter IN (
+        SELECT quarter FROM {database}.event_quarters FINAL
+        WHERE segment = 'clean' AND currency != (SELECT currency FROM {database}.reporting)
+      )
   )) AS stale
 SELECT
   s.quarter AS quarter, last_plan + 1 AS plan, s.touched AS touched, sumIf(cityHash64(f.session_id), f.session_id != '') AS flags,
@@ -166,7 +170,7 @@ WITH
   ),
   figures AS (
     SELECT
-      quarter, segment, sum(b.clicks) AS clicks, sum(b.purchases) AS purchases, uniqExactArrayState(b.visitors) AS visitors,
+      quarter, segment, sum(b.events) AS events, sum(b.clicks) AS clicks, sum(b.purchases) AS purchases, uniqExactArrayState(b.visitors) AS visitors,
       uniqExactIfState(item_id, item_id != '') AS items_seen, sum(b.revenue) AS revenue, sumMap(b.by_currency) AS revenue_by_currency,
       arraySort(groupArrayIf(
         (item_id, toString(category), b.events, b.clicks, b.purchases, b.revenue, b.visitors), item_id != '' OR category != ''
@@ -185,7 +189,7 @@ WITH
     GROUP BY quarter, segment
   )
 SELECT
-  k.quarter AS quarter, k.segment AS segment, k.plan AS plan, f.clicks AS clicks, f.purchases AS purchases, f.visitors AS visitors,
+  k.quarter AS quarter, k.segment AS segment, k.plan AS plan, f.events AS events, f.clicks AS clicks, f.purchases AS purchases, f.visitors AS visitors,
   f.items_seen AS items_seen, f.revenue AS revenue, f.revenue_by_currency AS revenue_by_currency, l.events AS late_events,
   l.revenue AS late_revenue, f.items AS items, reporting_currency AS currency
 FROM (
@@ -195,7 +199,7 @@ LEFT JOIN figures AS f ON k.quarter = f.quarter AND k.segment = f.segment
 LEFT JOIN too_late AS l ON k.quarter = l.quarter AND k.segment = l.segment
 UNION ALL
 SELECT
-  toDateTime(0, 'UTC'), '', max(plan), 0, 0, uniqExactStateIf(toUInt64(0), false), uniqExactStateIf('', false), toDecimal128(0, 4), map(),
+  toDateTime(0, 'UTC'), '', max(plan), 0, 0, 0, uniqExactStateIf(toUInt64(0), false), uniqExactStateIf('', false), toDecimal128(0, 4), map(),
   0, toDecimal128(0, 4), [], ''
 FROM {database}.event_plans
 HAVING max(plan) > (SELECT max(plan) FROM {database}.event_quarters WHERE quarter = toDateTime(0, 'UTC'))

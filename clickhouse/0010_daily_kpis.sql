@@ -68,12 +68,15 @@ CREATE VIEW IF NOT EXISTS {database}.due_days (
 WITH
   assumeNotNull((SELECT time_zone FROM {database}.reporting)) AS zone,
   events AS (
-    SELECT toDate(quarter, zone) AS day, sum(cityHash64(quarter, plan)) AS hash
-    FROM {database}.event_quarters FINAL WHERE segment = 'clean' GROUP BY day
+    SELECT
+      toDate(quarter, zone) AS day, sumIf(cityHash64(quarter, plan), segment = 'clean') AS hash, sum(e.events + e.late_events) AS filled
+    FROM {database}.event_quarters AS e FINAL WHERE segment != '' GROUP BY day
   ),
   sessions AS (
-    SELECT toDate(quarter, zone) AS day, sumIf(cityHash64(quarter, plan), segment = 'clean') AS hash, sum(open_sessions) AS open
-    FROM {database}.session_quarters FINAL WHERE segment != '' GROUP BY day
+    SELECT
+      toDate(quarter, zone) AS day, sumIf(cityHash64(quarter, plan), segment = 'clean') AS hash, sum(open_sessions) AS open,
+      sum(s.sessions) AS filled
+    FROM {database}.session_quarters AS s FINAL WHERE segment != '' GROUP BY day
   ),
   planned_events AS (
     SELECT toDate(quarter, zone) AS day, sum(cityHash64(quarter, plan)) AS hash, any(decided) AS decided, countIf(flags != now_flags) AS other
@@ -94,29 +97,43 @@ WITH
     SELECT toDate(arrayJoin(quarters), zone) AS day, uniqExact((scope, id, version, verdict_id)) AS verdicts
     FROM {database}.verdicts FINAL GROUP BY day
   ),
-  days AS (SELECT day FROM events UNION DISTINCT SELECT day FROM sessions)
-SELECT
-  d.day AS day, zone AS time_zone, e.hash AS from_events, s.hash AS from_sessions, v.verdicts AS verdicts,
-  if(r.status = '' OR r.time_zone != zone, 'provisional', r.status) AS old_status,
-  multiIf(
-    e.hash != pe.hash OR s.hash != ps.hash OR pe.other > 0, old_status,
-    -- A day without sessions was decided by its events alone.
-    least(pe.decided, if(ps.hash = 0, pe.decided, ps.decided)) < toInt64(toUnixTimestamp(toDateTime(d.day + 1, zone))) * 1000, 'provisional',
-    s.open > 0, 'settled',
-    'final'
-  ) AS new_status
-FROM days AS d
-LEFT JOIN events AS e ON d.day = e.day
-LEFT JOIN sessions AS s ON d.day = s.day
-LEFT JOIN planned_events AS pe ON d.day = pe.day
-LEFT JOIN planned_sessions AS ps ON d.day = ps.day
-LEFT JOIN persons AS v ON d.day = v.day
-LEFT JOIN (
-  SELECT metric_date, time_zone, from_events, from_sessions, status, verdicts FROM {database}.daily_metrics_raw FINAL WHERE segment = 'all'
-) AS r ON d.day = r.metric_date
-WHERE r.from_events != e.hash OR r.from_sessions != s.hash OR r.time_zone != zone OR r.status != new_status OR r.verdicts != v.verdicts
-ORDER BY day DESC
-LIMIT 100
+  -- Quarters may be touched in which nothing is; a day that has a row keeps it.
+  days AS (
+    SELECT day FROM events WHERE filled > 0
+    UNION DISTINCT
+    SELECT day FROM sessions WHERE filled > 0
+    UNION DISTINCT
+    SELECT metric_date AS day FROM {database}.daily_metrics_raw WHERE time_zone = zone
+  )
+SELECT day, time_zone, from_events, from_sessions, verdicts, old_status, new_status
+FROM (
+  SELECT
+    row_number() OVER (ORDER BY d.day DESC) AS number, sum(p.stored) OVER (ORDER BY d.day DESC) AS weight,
+    d.day AS day, zone AS time_zone, e.hash AS from_events, s.hash AS from_sessions, v.verdicts AS verdicts,
+    if(r.status = '' OR r.time_zone != zone, 'provisional', r.status) AS old_status,
+    multiIf(
+      e.hash != pe.hash OR s.hash != ps.hash OR pe.other > 0, old_status,
+      -- A day without sessions was decided by its events alone.
+      least(pe.decided, if(ps.hash = 0, pe.decided, ps.decided)) < toInt64(toUnixTimestamp(toDateTime(d.day + 1, zone))) * 1000, 'provisional',
+      s.open > 0, 'settled',
+      'final'
+    ) AS new_status
+  FROM days AS d
+  LEFT JOIN events AS e ON d.day = e.day
+  LEFT JOIN sessions AS s ON d.day = s.day
+  LEFT JOIN planned_events AS pe ON d.day = pe.day
+  LEFT JOIN planned_sessions AS ps ON d.day = ps.day
+  LEFT JOIN persons AS v ON d.day = v.day
+  LEFT JOIN (
+    SELECT toDate(partition) AS day, sum(rows) AS stored FROM system.parts
+    WHERE database = '{database}' AND table = 'events_raw' AND active GROUP BY day
+  ) AS p ON d.day = p.day
+  LEFT JOIN (
+    SELECT metric_date, time_zone, from_events, from_sessions, status, verdicts FROM {database}.daily_metrics_raw FINAL WHERE segment = 'all'
+  ) AS r ON d.day = r.metric_date
+  WHERE r.from_events != e.hash OR r.from_sessions != s.hash OR r.time_zone != zone OR r.status != new_status OR r.verdicts != v.verdicts
+)
+WHERE number = 1 OR (weight <= 4000000 AND number <= 100)
 COMMENT 'Days to merge now';
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {database}.refresh_daily_metrics
@@ -125,9 +142,9 @@ WITH
   (SELECT groupArray((day, from_events, from_sessions, new_status, old_status, verdicts)) FROM {database}.due_days) AS due,
   assumeNotNull((SELECT time_zone FROM {database}.reporting)) AS zone,
   (SELECT max(revision) FROM {database}.daily_metrics_raw) AS last_revision,
-  -- A day and a half to each side: no zone is further from UTC.
-  arrayMin(arrayMap(d -> d.1, due)) - 2 AS day_from,
-  arrayMax(arrayMap(d -> d.1, due)) + 2 AS day_to,
+  -- Two days to each side, since no zone is further from UTC; nothing when nothing is due.
+  if(empty(due), toDate('2100-01-01'), arrayMin(arrayMap(d -> d.1, due)) - 2) AS day_from,
+  if(empty(due), toDate('2100-01-01'), arrayMax(arrayMap(d -> d.1, due)) + 2) AS day_to,
   event_hours AS (
     SELECT
       toDate(quarter, zone) AS day, if(grouping(segment) = 1, 'all', segment) AS part,
@@ -142,7 +159,8 @@ WITH
   ),
   events AS (
     SELECT
-      day, part, max(sum(hash) * (part = 'all')) OVER (PARTITION BY day) AS from_all, sum(h.clicks) AS total_clicks, sum(h.purchases) AS total_purchases,
+      day, part, max(sum(hash) * (part = 'all')) OVER (PARTITION BY day) AS from_all, sum(h.clicks) AS total_clicks,
+      sum(h.purchases) AS total_purchases,
       uniqExactMerge(h.visitors) AS unique_visitors, uniqExactMerge(h.items_seen) AS unique_items, sum(h.revenue) AS total_revenue,
       sumMap(h.revenue_by_currency) AS by_currency, sum(h.late_events) AS late, sum(h.late_revenue) AS late_amount,
       arraySort(groupArrayIf(
@@ -184,8 +202,9 @@ CREATE VIEW IF NOT EXISTS {database}.due_popular_days (day Date COMMENT 'Day of 
 WITH
   assumeNotNull((SELECT time_zone FROM {database}.reporting)) AS zone,
   events AS (
-    SELECT toDate(quarter, zone) AS day, sum(cityHash64(quarter, plan)) AS hash
-    FROM {database}.event_quarters FINAL WHERE segment = 'clean' GROUP BY day
+    SELECT
+      toDate(quarter, zone) AS day, sumIf(cityHash64(quarter, plan), segment = 'clean') AS hash, sum(e.events + e.late_events) AS filled
+    FROM {database}.event_quarters AS e FINAL WHERE segment != '' GROUP BY day
   )
 SELECT day
 FROM (
@@ -198,7 +217,7 @@ FROM (
   ) AS p ON e.day = p.day
   LEFT JOIN (SELECT metric_date, time_zone, from_events FROM {database}.popular_raw FINAL WHERE segment = 'all') AS r
     ON e.day = r.metric_date
-  WHERE r.from_events != e.hash OR r.time_zone != zone
+  WHERE e.filled > 0 AND (r.from_events != e.hash OR r.time_zone != zone)
 )
 WHERE number = 1 OR (weight <= 4000000 AND number <= 100)
 COMMENT 'Days whose rankings to merge now';
@@ -210,8 +229,8 @@ WITH
   (SELECT groupArray(day) FROM {database}.due_popular_days) AS due,
   assumeNotNull((SELECT time_zone FROM {database}.reporting)) AS zone,
   (SELECT max(revision) FROM {database}.popular_raw) AS last_revision,
-  arrayMin(due) - 2 AS day_from,
-  arrayMax(due) + 2 AS day_to,
+  if(empty(due), toDate('2100-01-01'), arrayMin(due) - 2) AS day_from,
+  if(empty(due), toDate('2100-01-01'), arrayMax(due) + 2) AS day_to,
   grouped AS (
     SELECT
       day, if(grouping(segment) = 1, 'all', segment) AS part, grouping(item_id) = 0 AS is_item, grouping(category) = 0 AS is_category,

@@ -138,6 +138,10 @@ FROM {database}.session_plans AS p FINAL
 LEFT JOIN (SELECT quarter, plan FROM {database}.session_quarters FINAL WHERE segment = 'clean') AS s ON p.quarter = s.quarter
 WHERE p.quarter != toDateTime(0, 'UTC') AND p.plan != s.plan
 UNION ALL
+SELECT 'session quarters to close', count()
+FROM {database}.session_quarters FINAL
+WHERE open_sessions > 0 AND arrayExists(p -> newest.2[indexOf(frontier.1, p)] > open_ends[p], mapKeys(open_ends))
+UNION ALL
 SELECT 'event quarters to plan', count()
 FROM (SELECT quarter, touched FROM {database}.touched_quarters WHERE kind = 'events') AS t
 FULL JOIN {database}.quarter_flags AS f ON t.quarter = f.quarter

@@ -134,12 +134,7 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 60_000 })("daily
       yield* place.warehouse.command(
         "INSERT INTO touched_days (day, partition, cause, version) VALUES ('2026-01-01', 0, 'pipeline', 1), ('2026-01-02', 1, 'pipeline', 2)"
       )
-      const truth = yield* place.truth({ timeZone: "Europe/Berlin", ...nobody })
-      const { metrics } = yield* place.settled
-      // Days of UTC were touched; their ends are in other days here, on which nothing happened.
-      const { "2025-12-31 all": before, "2026-01-03 all": after } = metrics
-      for (const day of [before, after]) if (day !== undefined) assert.include(day, { sessions: 0, unique_visitors: 0 })
-      for (const [key, row] of Object.entries(truth.metrics)) assert.deepStrictEqual(metrics[key], row, key)
+      assert.deepStrictEqual(yield* place.settled, yield* place.truth({ timeZone: "Europe/Berlin", ...nobody }))
     }), 120_000)
 })
 

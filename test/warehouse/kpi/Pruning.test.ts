@@ -43,7 +43,7 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 60_000 })("the v
       )
       // And one quarter is computed, but not merged into its day.
       yield* command(
-        `INSERT INTO event_quarters (quarter, segment, plan, currency) SELECT ${quarter}, arrayJoin(['clean', 'flagged']), 1000, 'USD'`
+        `INSERT INTO event_quarters (quarter, segment, plan, events, currency) SELECT ${quarter}, arrayJoin(['clean', 'flagged']), 1000, 1, 'USD'`
       )
       for (const view of ["refresh_daily_metrics", "refresh_popular"]) {
         const read = yield* partsRead(place.warehouse, yield* selectOf(place.warehouse, view), "event_quarters", 1)
