@@ -1,6 +1,6 @@
 /** Every environment variable that Guardian reads: one table, from which settings are read and `doctor` prints. */
 import { Config, Effect, Schema } from "effect"
-import { CoreSettings, defaultCoreSettings } from "../domain/Settings.ts"
+import { CoreSettings, defaultCoreSettings, defaultReportingSettings, ReportingSettings } from "../domain/Settings.ts"
 
 export interface Variable {
   readonly name: string
@@ -29,6 +29,15 @@ export const coreVariables: ReadonlyArray<CoreVariable> = ([
   meaning,
   fallback: String(defaultCoreSettings[setting])
 }))
+
+/** They decide how figures are reported; they may change. */
+export const reportingVariables = {
+  timeZone: {
+    name: "GUARDIAN_REPORTING_TIME_ZONE",
+    meaning: "IANA time zone; the days of KPIs are its days",
+    fallback: defaultReportingSettings.timeZone
+  }
+} as const satisfies Readonly<Record<string, Variable>>
 
 /** They decide where and how fast, never what. */
 export const processVariables = {
@@ -85,13 +94,23 @@ export const coreSettings: Effect.Effect<CoreSettings, SettingsError> = Effect.g
     if (text !== "") chosen[setting] = typeof defaultCoreSettings[setting] === "number" ? numberOf(text) : text
   }
   return yield* Schema.decodeUnknownEffect(CoreSettings)(chosen)
-}).pipe(
-  Effect.mapError((error) =>
-    new SettingsError({
-      message: `A setting of the environment cannot be (guardian doctor lists them all): ${error.message}`
-    })
-  )
+}).pipe(Effect.mapError((error) => impossible(error)))
+
+/** How figures are reported, from the environment. */
+export const reportingSettings: Effect.Effect<ReportingSettings, SettingsError> = Config.String(
+  reportingVariables.timeZone.name
+).pipe(
+  Config.withDefault(""),
+  Effect.flatMap((zone) =>
+    Schema.decodeUnknownEffect(ReportingSettings)({ timeZone: zone === "" ? defaultReportingSettings.timeZone : zone })
+  ),
+  Effect.mapError((error) => impossible(error))
 )
+
+const impossible = (error: { readonly message: string }) =>
+  new SettingsError({
+    message: `A setting of the environment cannot be (guardian doctor lists them all): ${error.message}`
+  })
 
 /** A whole number from the environment, if it is set. */
 export const wholeNumber = (variable: Variable): Effect.Effect<number | undefined, SettingsError> =>

@@ -6,9 +6,12 @@ import type { SchemaRegistry } from "../log/SchemaRegistry.ts"
 import { run } from "../pipeline/Pipeline.ts"
 import type { PipelineOptions } from "../pipeline/Pipeline.ts"
 import type { PipelineStatus } from "../pipeline/PipelineStatus.ts"
+import { pausedKpis, startKpis } from "../warehouse/KpiBacklog.ts"
+import { applyReporting } from "../warehouse/Reporting.ts"
 import type { StateStore } from "../warehouse/StateStore.ts"
+import type { Warehouse } from "../warehouse/Warehouse.ts"
 import { migrated } from "./commands/migrate.ts"
-import { coreSettings, processVariables, wholeNumber } from "./Environment.ts"
+import { coreSettings, processVariables, reportingSettings, wholeNumber } from "./Environment.ts"
 import { ownPipeline, RunningWarehouse } from "./Installation.ts"
 
 export interface ProcessingOptions {
@@ -28,6 +31,8 @@ export const process = Effect.fnUntraced(function*(options: ProcessingOptions) {
   yield* ownPipeline(options.dataDirectory)
   yield* migrated
   const settings = yield* coreSettings
+  yield* applyReporting(yield* reportingSettings, settings)
+  yield* options.until === "drained" ? pausedKpis : startKpis
   const visitorsInMemoryMax = yield* wholeNumber(processVariables.visitorsInMemoryMax)
   const stop = yield* Deferred.make<void>()
   const warehouse = yield* RunningWarehouse
@@ -53,4 +58,4 @@ export const process = Effect.fnUntraced(function*(options: ProcessingOptions) {
   )
 }, Effect.scoped) satisfies (
   options: ProcessingOptions
-) => Effect.Effect<void, unknown, EventLog | StateStore | SchemaRegistry | RunningWarehouse>
+) => Effect.Effect<void, unknown, EventLog | StateStore | SchemaRegistry | RunningWarehouse | Warehouse>

@@ -16,6 +16,7 @@ import { simulate } from "./commands/simulate.ts"
 import { sql } from "./commands/sql.ts"
 import { tail } from "./commands/tail.ts"
 import { trace } from "./commands/trace.ts"
+import { verdict } from "./commands/verdict.ts"
 import { runMain } from "./RunMain.ts"
 import { version } from "./Version.ts"
 
@@ -35,6 +36,7 @@ const guardian = Command.make("guardian").pipe(
     trace,
     audit,
     dictionary,
+    verdict,
     migrate,
     doctor
   ])

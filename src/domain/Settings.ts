@@ -45,6 +45,25 @@ export const defaultCoreSettings: CoreSettings = {
   botLikeDiversity: 0.1
 }
 
+/** How figures are reported. A time zone may change at any time: days are merged again. */
+export const ReportingSettings = Schema.Struct({
+  /** IANA: days begin and end at its midnights, and may have 23 or 25 hours. */
+  timeZone: Schema.String.check(
+    Schema.makeFilter((zone) => isTimeZone(zone) || `"${zone}" is no IANA time zone such as Europe/Berlin`)
+  )
+})
+export type ReportingSettings = typeof ReportingSettings.Type
+
+export const defaultReportingSettings: ReportingSettings = { timeZone: "UTC" }
+
+const isTimeZone = (zone: string): boolean => {
+  try {
+    return new Intl.DateTimeFormat("en", { timeZone: zone }).resolvedOptions().timeZone !== ""
+  } catch {
+    return false
+  }
+}
+
 /** The earliest event_ts that is accepted: 2000-01-01T00:00:00Z. */
 export const eventTsMin = 946_684_800_000
 

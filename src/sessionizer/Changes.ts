@@ -135,6 +135,14 @@ export class AcceptedEvents {
   }
 }
 
+/** A record that only carries time. */
+export interface ControlRecord {
+  readonly offset: Offset
+  readonly appendedAt: EpochMillis
+  /** What the watermark is at least from here on. */
+  readonly watermark: number
+}
+
 export class Changes {
   readonly events = new AcceptedEvents()
   /** The state of each session that changed and lives, as of the last record. */
@@ -144,6 +152,7 @@ export class Changes {
   readonly late: Array<KeptRecord> = []
   readonly rejected: Array<KeptRecord> = []
   readonly deadLetters: Array<KeptRecord> = []
+  readonly controls: Array<ControlRecord> = []
   /** Decision hashes at multiples of `decisionHashEvery`: [offset, hash]. */
   readonly decisionHashes: Array<readonly [Offset, bigint]> = []
 
@@ -158,6 +167,7 @@ export class Changes {
         this.late,
         this.rejected,
         this.deadLetters,
+        this.controls,
         this.decisionHashes
       ]
     ) list.length = 0

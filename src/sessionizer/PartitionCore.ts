@@ -21,6 +21,7 @@ import { Expiry } from "./Expiry.ts"
 import type { Finding } from "./Finding.ts"
 import { FingerprintText, fingerprintWords, hash, murmur2, TextBytes } from "./Fingerprint.ts"
 import { SeenIds } from "./SeenIds.ts"
+import { SessionChains } from "./SessionChains.ts"
 import { groupsOfSessions } from "./SessionParts.ts"
 import { none, SessionTable } from "./SessionTable.ts"
 import type { VisitorHistory } from "./VisitorHistory.ts"
@@ -54,6 +55,7 @@ export class PartitionCore {
   readonly #hash: DecisionHash
   readonly #visitors = new VisitorTable()
   readonly #sessions: SessionTable
+  readonly #chains: SessionChains
   readonly #clicks: ClickCounts
   readonly #seen = new SeenIds()
   readonly #expiry: Expiry
@@ -77,6 +79,7 @@ export class PartitionCore {
     this.#rules = makeRuleBook(settings)
     this.#clicks = new ClickCounts(this.#visitors, this.#rules)
     this.#sessions = new SessionTable(this.#visitors, settings.reportingCurrency)
+    this.#chains = new SessionChains(this.#visitors, this.#sessions)
     this.#horizonMs = horizonMs(settings)
     this.#expiry = new Expiry(Math.ceil((settings.gapMs + settings.latenessMs) / 64))
   }
@@ -153,7 +156,7 @@ export class PartitionCore {
       this.#sessions.setOlder(session, this.#visitors.session(visitor))
       this.#visitors.setSession(visitor, session)
     }
-    this.#forgetSessions(visitor)
+    this.#chains.forget(visitor, this.reachableFrom)
     for (const { prints, times } of history.seen) {
       for (let i = 0; i < times.length; i++) {
         const eventTs = times[i]! as EpochMillis
@@ -182,7 +185,7 @@ export class PartitionCore {
       }
       const eventTs = events.eventTs[i]! as EpochMillis
       if (events.kinds[i] === EventKind.control) {
-        this.#pass(eventTs, events.appendedAt[i]!, offset)
+        this.#pass(eventTs, events.appendedAt[i]! as EpochMillis, offset)
         continue
       }
       let session = none
@@ -212,10 +215,11 @@ export class PartitionCore {
   }
 
   /** A control record: time goes on, at most as far as an event and the end of its session could be ahead. */
-  #pass(watermark: number, appendedAt: number, offset: Offset): void {
+  #pass(watermark: number, appendedAt: EpochMillis, offset: Offset): void {
     const { futureMaxMs, gapMs, latenessMs } = this.settings
     const bounded = Math.min(watermark, appendedAt + futureMaxMs + gapMs + latenessMs)
     if (bounded > this.#watermark) this.#watermark = bounded
+    this.#changes.controls.push({ offset, appendedAt, watermark: bounded })
     this.#hash.update(offset, controlMark)
     this.#moveTo(offset + 1)
   }
@@ -226,18 +230,26 @@ export class PartitionCore {
   }
 
   /**
-   * Evicts visitors until at most `visitorsMax` are left, as far as all they changed is durable. They become cold: the next sight
-   * of them reads them back.
+   * Evicts visitors until at most `visitorsMax` are left, as far as all they changed is durable: first those who have been idle for
+   * some time, since the others will soon be back. They become cold: the next sight of them reads them back.
    * @param durable everything below it is in the warehouse
    */
   evict(visitorsMax: number, durable: Offset): void {
+    if (this.#visitors.size <= visitorsMax) return
+    this.#evict(visitorsMax, durable, this.#watermark - this.settings.gapMs / idleShare)
+    this.#evict(visitorsMax, durable, Infinity)
+  }
+
+  #evict(visitorsMax: number, durable: Offset, idleSince: number): void {
     this.#visitors.evict(visitorsMax, (visitor) => {
+      const last = this.#visitors.session(visitor)
+      if (last !== none && this.#sessions.endedAt(last) > idleSince) return
       let from = -1
       for (let each = this.#visitors.session(visitor); each !== none; each = this.#sessions.older(each)) {
         if (this.#sessions.version(each) > durable) return
         from = this.#sessions.startedAt(each)
       }
-      this.#forgetSessions(visitor)
+      this.#chains.forget(visitor, this.reachableFrom)
       const newest = this.#visitors.session(visitor)
       if (newest !== none) {
         this.cold.add(this.#visitors.hash(visitor) & positive, from, this.#sessions.endedAt(newest))
@@ -306,10 +318,10 @@ export class PartitionCore {
     } else {
       const opened = this.#open(visitor, events, index, offset)
       sessions.setOlder(opened, session)
-      this.#putAfter(visitor, newer, opened)
+      this.#chains.put(visitor, newer, opened)
       session = opened
       sessions.add(session, events, index, offset)
-      this.#forgetSessions(visitor)
+      this.#chains.forget(visitor, this.reachableFrom)
     }
     this.#changes.events.add(events, index, sessions.words, sessions.idPlace(session))
     if (events.kinds[index] === EventKind.click) this.#countClick(visitor, events, index, offset, session)
@@ -333,12 +345,6 @@ export class PartitionCore {
     return this.#sessions.open(visitor, id, offset, eventTs)
   }
 
-  /** Hangs a session into the visitor's chain: before the next newer one, or at the head when that is `none`. */
-  #putAfter(visitor: number, newer: number, session: number): void {
-    if (newer === none) this.#visitors.setSession(visitor, session)
-    else this.#sessions.setOlder(newer, session)
-  }
-
   /** Two sessions have become one: the id with the lower opening offset lives, every other id gets a tombstone. */
   #bridge(visitor: number, earlier: number, later: number, newer: number, offset: Offset): number {
     const sessions = this.#sessions
@@ -349,7 +355,7 @@ export class PartitionCore {
     const before = sessions.older(earlier)
     sessions.absorb(survivor, other, offset)
     sessions.setOlder(survivor, before)
-    this.#putAfter(visitor, newer, survivor)
+    this.#chains.put(visitor, newer, survivor)
     for (const absorbedId of gone) {
       this.#changes.tombstones.push({
         absorbedId,
@@ -363,31 +369,9 @@ export class PartitionCore {
     return survivor
   }
 
-  /** Drops the visitor's sessions that are out of reach: no acceptable event can touch them. */
-  #forgetSessions(visitor: number): void {
-    const { reachableFrom } = this
-    let newer = none
-    let session = this.#visitors.session(visitor)
-    while (session !== none && this.#sessions.endedAt(session) >= reachableFrom) {
-      newer = session
-      session = this.#sessions.older(session)
-    }
-    if (session === none) return
-    this.#putAfter(visitor, newer, none)
-    while (session !== none) {
-      const older = this.#sessions.older(session)
-      this.#sessions.release(session)
-      session = older
-    }
-  }
-
   /** Drops a visitor from memory, with its sessions. */
   #drop(visitor: number): void {
-    for (let session = this.#visitors.session(visitor); session !== none;) {
-      const older = this.#sessions.older(session)
-      this.#sessions.release(session)
-      session = older
-    }
+    this.#chains.release(visitor)
     this.#clicks.drop(visitor)
     this.#visitors.delete(visitor)
   }
@@ -482,6 +466,9 @@ export class PartitionCore {
 const lookAheadRecords = 128
 
 const isNoEvent = (kind: number): boolean => kind === EventKind.failed || kind === EventKind.control
+
+/** Who did nothing for this share of the gap is idle. */
+const idleShare = 6
 
 /** Words per record in `#prints`: the fingerprint, then a hash of the visitor. */
 const printStride = fingerprintWords + 1

@@ -4,7 +4,7 @@
  */
 import type { Partition, SessionId } from "../domain/Identifiers.ts"
 import type { CoreSettings } from "../domain/Settings.ts"
-import { coreVersion } from "../domain/Settings.ts"
+import { coreVersion, longestWindowMs } from "../domain/Settings.ts"
 import type { AcceptedEvents, Changes, KeptRecord, Tombstone } from "../sessionizer/Changes.ts"
 import type { Finding } from "../sessionizer/Finding.ts"
 import type { NumberColumn } from "../sessionizer/NumberColumn.ts"
@@ -31,6 +31,12 @@ export interface FlushIdentity {
 
 export const dayMs = 86_400_000
 
+/** KPIs are computed in parts of this length, ms. */
+const quarterMs = 900_000
+
+/** Where gaps are shorter than the windows of rules, sessions are taken to be no longer than this, ms. */
+const sessionMsMax = dayMs
+
 /** Watermark of a partition that has accepted nothing yet, as stored. */
 export const noWatermark = Number.MIN_SAFE_INTEGER
 
@@ -44,10 +50,11 @@ export const flushSteps = (
       eventsBlock(flushes),
       keptBlock("late_events", flushes, (changes) => changes.late),
       keptBlock("rejected_records", flushes, (changes) => changes.rejected),
-      keptBlock("dead_letters", flushes, (changes) => changes.deadLetters)
+      keptBlock("dead_letters", flushes, (changes) => changes.deadLetters),
+      controlsBlock(flushes)
     ],
     [sessionsBlock(flushes), aliasesBlock(flushes), findingsBlock(flushes, identity.settings)],
-    [touchedDaysBlock(flushes)],
+    [touchedDaysBlock(flushes, identity.settings)],
     [decisionHashesBlock(flushes, identity)],
     [checkpointsBlock(flushes, identity)]
   ].map((step) => step.filter((block) => block.rows > 0)).filter((step) => step.length > 0)
@@ -282,53 +289,89 @@ const keptBlock = (
   return { table, rows: rows.length, columns: columns[table] }
 }
 
+const controlsBlock = (flushes: ReadonlyArray<PartitionFlush>): TableBlock => {
+  const rows = flushes.flatMap(({ changes, partition }) => changes.controls.map((control) => ({ partition, control })))
+  return {
+    table: "control_records",
+    rows: rows.length,
+    columns: [
+      { name: "partition", type: "UInt16", values: rows.map(({ partition }) => partition) },
+      { name: "offset", type: "UInt64", values: rows.map(({ control }) => control.offset) },
+      { name: "appended_at", type: "DateTime64(3, 'UTC')", values: rows.map(({ control }) => control.appendedAt) },
+      { name: "watermark_ms", type: "Int64", values: rows.map(({ control }) => control.watermark) }
+    ]
+  }
+}
+
 /**
- * Each event's day, and for each session row every day from its start to its opening event's day: the day that a session leaves
- * when its start moves is among them, since the opening event never lies before the start.
+ * What KPIs must be computed again, in quarters of an hour, which lie within one local hour and day of every time zone since 2000.
+ * Kind `events`: each accepted or late event's quarter. Kind `sessions`: for each session row every quarter from its start to its
+ * opening event's: the one that a session leaves when its start moves is among them, since the opening event never lies before
+ * the start. Findings need no more, as long as sessions lie further apart than windows are long: the click that raises or withdraws
+ * one changes the only session that its window overlaps. Otherwise all sessions are touched that the window may overlap.
  */
-const touchedDaysBlock = (flushes: ReadonlyArray<PartitionFlush>): TableBlock => {
-  const days: Array<number> = []
-  const partitions: Array<number> = []
-  const versions: Array<number> = []
-  for (const flush of flushes) {
-    const touched = new Map<number, number>()
-    // Rows come in runs of one day: its version is put down when the run ends.
-    let runDay = Number.NaN
-    let runVersion = 0
-    const endRun = (): void => {
-      if (runVersion > (touched.get(runDay) ?? 0)) touched.set(runDay, runVersion)
-    }
-    const touch = (day: number, version: number): void => {
-      if (day === runDay) {
-        if (version > runVersion) runVersion = version
-      } else {
-        endRun()
-        runDay = day
-        runVersion = version
+const touchedDaysBlock = (flushes: ReadonlyArray<PartitionFlush>, settings: CoreSettings): TableBlock => {
+  const rows = flushes.flatMap((flush) => {
+    const { events, late } = flush.changes
+    const byEvents = new TouchedQuarters()
+    const { eventTs, offset } = events
+    for (let i = 0; i < offset.length; i++) byEvents.touch(Math.floor(eventTs[i]! / quarterMs), offset[i]! + 1)
+    for (const { event, offset } of late) byEvents.touch(Math.floor(event!.eventTs / quarterMs), offset + 1)
+    const bySessions = new TouchedQuarters()
+    eachSessionRow(flush, (openedAt, startedAt, version) => {
+      const openingQuarter = Math.floor(openedAt / quarterMs)
+      for (let quarter = Math.floor(startedAt / quarterMs); quarter <= openingQuarter; quarter++) {
+        bySessions.touch(quarter, version)
+      }
+    })
+    if (settings.gapMs < longestWindowMs(settings)) {
+      for (const { version, windowEnd, windowStart } of flush.changes.findings) {
+        const lastQuarter = Math.floor(windowEnd / quarterMs)
+        for (let quarter = Math.floor((windowStart - sessionMsMax) / quarterMs); quarter <= lastQuarter; quarter++) {
+          bySessions.touch(quarter, version)
+        }
       }
     }
-    const { eventTs, offset } = flush.changes.events
-    for (let i = 0; i < offset.length; i++) touch(Math.floor(eventTs[i]! / dayMs), offset[i]! + 1)
-    eachSessionRow(flush, (openedAt, startedAt, version) => {
-      const openingDay = Math.floor(openedAt / dayMs)
-      for (let day = Math.floor(startedAt / dayMs); day <= openingDay; day++) touch(day, version)
-    })
-    endRun()
-    for (const [day, version] of touched) {
-      days.push(day)
-      partitions.push(flush.partition)
-      versions.push(version)
-    }
-  }
+    return [...byEvents.rows("events", flush.partition), ...bySessions.rows("sessions", flush.partition)]
+  })
   return {
     table: "touched_days",
-    rows: days.length,
+    rows: rows.length,
     columns: [
-      { name: "day", type: "Date", values: days },
-      { name: "partition", type: "UInt16", values: partitions },
-      { name: "cause", type: "LowCardinality(String)", values: days.map(() => "pipeline") },
-      { name: "version", type: "UInt64", values: versions }
+      { name: "day", type: "Date", values: rows.map(({ quarter }) => Math.floor(quarter * quarterMs / dayMs)) },
+      { name: "partition", type: "UInt16", values: rows.map(({ partition }) => partition) },
+      { name: "cause", type: "LowCardinality(String)", values: rows.map(() => "pipeline") },
+      { name: "kind", type: "LowCardinality(String)", values: rows.map(({ kind }) => kind) },
+      // Epoch seconds: ClickHouse turns them into its DateTime.
+      { name: "quarter", type: "UInt32", values: rows.map(({ quarter }) => quarter * quarterMs / 1_000) },
+      { name: "version", type: "UInt64", values: rows.map(({ version }) => version) }
     ]
+  }
+}
+
+/** Quarters of an hour since 1970 with the greatest version that touched them. They come in runs, so a run is put down at its end. */
+class TouchedQuarters {
+  readonly #versions = new Map<number, number>()
+  #quarter = Number.NaN
+  #version = 0
+
+  touch(quarter: number, version: number): void {
+    if (quarter === this.#quarter) {
+      if (version > this.#version) this.#version = version
+    } else {
+      this.#endRun()
+      this.#quarter = quarter
+      this.#version = version
+    }
+  }
+
+  rows(kind: "events" | "sessions", partition: Partition) {
+    this.#endRun()
+    return Array.from(this.#versions, ([quarter, version]) => ({ kind, partition, quarter, version }))
+  }
+
+  #endRun(): void {
+    if (this.#version > (this.#versions.get(this.#quarter) ?? 0)) this.#versions.set(this.#quarter, this.#version)
   }
 }
 

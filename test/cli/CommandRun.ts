@@ -10,6 +10,7 @@ import { lag } from "../../src/cli/commands/lag.ts"
 import { sql } from "../../src/cli/commands/sql.ts"
 import { tail } from "../../src/cli/commands/tail.ts"
 import { trace } from "../../src/cli/commands/trace.ts"
+import { verdict } from "../../src/cli/commands/verdict.ts"
 
 export interface Ran {
   readonly stdout: string
@@ -17,7 +18,9 @@ export interface Ran {
   readonly failure?: string
 }
 
-const guardian = Command.make("guardian").pipe(Command.withSubcommands([audit, doctor, drain, lag, sql, tail, trace]))
+const guardian = Command.make("guardian").pipe(
+  Command.withSubcommands([audit, doctor, drain, lag, sql, tail, trace, verdict])
+)
 
 /** One at a time: there is one standard output. */
 export const run = async (args: ReadonlyArray<string>): Promise<Ran> => {

@@ -1,6 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import { CoreSettings, defaultCoreSettings, horizonMs, longestWindowMs } from "../../src/domain/Settings.ts"
+import {
+  CoreSettings,
+  defaultCoreSettings,
+  defaultReportingSettings,
+  horizonMs,
+  longestWindowMs,
+  ReportingSettings
+} from "../../src/domain/Settings.ts"
 
 const decode = Schema.decodeUnknownSync(CoreSettings)
 
@@ -49,5 +56,20 @@ describe("horizonMs", () => {
     assert.strictEqual(longestWindowMs(defaultCoreSettings), 60_000)
     assert.strictEqual(horizonMs(defaultCoreSettings), 1_800_000)
     assert.strictEqual(horizonMs({ ...defaultCoreSettings, gapMs: 5_000 }), 60_000)
+  })
+})
+
+describe("ReportingSettings", () => {
+  const decodeReporting = Schema.decodeUnknownSync(ReportingSettings)
+
+  it("take any zone that the calendar knows, UTC unless set", () => {
+    for (const timeZone of ["UTC", "Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe"]) {
+      assert.deepStrictEqual(decodeReporting({ timeZone }), { timeZone })
+    }
+    assert.deepStrictEqual(defaultReportingSettings, { timeZone: "UTC" })
+  })
+
+  it("refuse what is none", () => {
+    for (const timeZone of ["", "Mars/Olympus", "12"]) assert.throws(() => decodeReporting({ timeZone }), /IANA/)
   })
 })

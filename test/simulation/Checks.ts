@@ -22,7 +22,12 @@ export const check = (scenario: Truth, warehouse: MemoryWarehouse): ReadonlyArra
   ]
 }
 
-const outcomeTables = { late_events: "late", rejected_records: "rejected", dead_letters: "deadLettered" } as const
+const outcomeTables = {
+  late_events: "late",
+  rejected_records: "rejected",
+  dead_letters: "deadLettered",
+  control_records: "control"
+} as const
 
 const checkOutcomes = (scenario: Truth, warehouse: MemoryWarehouse, truths: ReadonlyArray<OraclePartition>) => {
   const stored = scenario.log.map(() => new Map<number, { outcome: string; session: string | undefined }>())
@@ -41,7 +46,7 @@ const checkOutcomes = (scenario: Truth, warehouse: MemoryWarehouse, truths: Read
   for (const [partition, truth] of truths.entries()) {
     for (const [offset, outcome] of truth.outcomes.entries()) {
       const found = stored[partition]!.get(offset)
-      const expected = outcome === "duplicate" || outcome === "control" ? undefined : outcome
+      const expected = outcome === "duplicate" ? undefined : outcome
       if (found?.outcome !== expected) {
         violations.push(`record ${partition}/${offset}: ${found?.outcome} instead of ${expected}`)
       } else if (found?.session !== truth.sessionAtAcceptance[offset]) {
@@ -112,14 +117,17 @@ const checkFindings = (warehouse: MemoryWarehouse, truths: ReadonlyArray<OracleP
 
 const checkTouchedDays = (warehouse: MemoryWarehouse, truths: ReadonlyArray<OraclePartition>) => {
   const found = new Map(
-    warehouse.rows("touched_days").map((row) => [`${row["partition"]}/${row["day"]}`, row["version"] as number])
+    warehouse.rows("touched_days").map((row) => [
+      `${row["partition"]}/${row["kind"]}/${row["quarter"]}`,
+      row["version"] as number
+    ])
   )
   return truths.flatMap((truth, partition) =>
-    [...truth.touched].flatMap(([day, version]) => {
-      const seen = found.get(`${partition}/${day}`) ?? 0
+    [...truth.touched].flatMap(([quarter, version]) => {
+      const seen = found.get(`${partition}/${quarter}`) ?? 0
       return seen >= version ?
         [] :
-        [`day ${partition}/${day} was touched at version ${version}, but touched_days says ${seen}`]
+        [`quarter ${partition}/${quarter} was touched at version ${version}, but touched_days says ${seen}`]
     })
   )
 }

@@ -22,10 +22,11 @@ const tables: Readonly<Record<string, { readonly key: ReadonlyArray<string>; rea
   late_events: { key: ["partition", "offset"] },
   rejected_records: { key: ["partition", "offset"] },
   dead_letters: { key: ["partition", "offset"] },
+  control_records: { key: ["partition", "offset"] },
   sessions_raw: { key: ["session_id"], version: "version" },
   session_aliases: { key: ["absorbed_id"], version: "version" },
   findings_raw: { key: ["finding_id"], version: "version" },
-  touched_days: { key: ["day", "partition", "cause"], version: "version" },
+  touched_days: { key: ["quarter", "partition", "cause", "kind"], version: "version" },
   decision_hashes: { key: ["partition", "offset", "run_id"] },
   checkpoints: { key: ["partition", "offset"] }
 }

@@ -237,21 +237,21 @@ export const mutations: ReadonlyArray<Mutation> = [
     mistake: "touched days written after the checkpoint",
     runs: 200,
     edits: [
-      [blocks, "    [touchedDaysBlock(flushes)],\n", ""],
+      [blocks, "    [touchedDaysBlock(flushes, identity.settings)],\n", ""],
       [
         blocks,
         "    [checkpointsBlock(flushes, identity)]\n  ]",
-        "    [checkpointsBlock(flushes, identity)],\n    [touchedDaysBlock(flushes)]\n  ]"
+        "    [checkpointsBlock(flushes, identity)],\n    [touchedDaysBlock(flushes, identity.settings)]\n  ]"
       ]
     ]
   },
   {
-    mistake: "only the new start's day touched",
+    mistake: "only the new start's quarter touched",
     runs: 200,
     edits: [[
       blocks,
-      "day <= openingDay; day++",
-      "day <= openingDay && day === Math.floor(startedAt / dayMs); day++"
+      "quarter <= openingQuarter; quarter++",
+      "quarter <= openingQuarter && quarter === Math.floor(startedAt / quarterMs); quarter++"
     ]]
   },
   {
@@ -389,7 +389,11 @@ export const mutations: ReadonlyArray<Mutation> = [
     mistake: "a session at the bound of reach dropped from memory",
     runs: 1_500,
     edits: [
-      [core, "this.#sessions.endedAt(session) >= reachableFrom", "this.#sessions.endedAt(session) > reachableFrom"]
+      [
+        "src/sessionizer/SessionChains.ts",
+        "this.#sessions.endedAt(session) >= reachableFrom",
+        "this.#sessions.endedAt(session) > reachableFrom"
+      ]
     ]
   },
   {

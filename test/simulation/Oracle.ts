@@ -52,8 +52,8 @@ export interface OraclePartition {
   /** Absorbed id -> the session it lives on in, and the version of the record that last merged it. */
   readonly aliases: ReadonlyMap<string, { readonly session_id: string; readonly version: number }>
   readonly findings: ReadonlyMap<string, OracleFinding>
-  /** Day -> least version that `touched_days` must have. */
-  readonly touched: ReadonlyMap<number, number>
+  /** "kind/quarter" (epoch seconds) -> least version that `touched_days` must have. */
+  readonly touched: ReadonlyMap<string, number>
   /** After the last record; -Infinity before the first accepted one. */
   readonly watermark: number
 }
@@ -63,7 +63,10 @@ export const oracle = (records: ReadonlyArray<LogRecord>, settings: CoreSettings
   const outcomes: Array<string> = []
   const sessionAtAcceptance: Array<string | undefined> = []
   const accepted: Array<Accepted> = []
-  const touched = new Map<number, number>()
+  const touched = new Map<string, number>()
+  const touch = (kind: "events" | "sessions", time: number, record: LogRecord): void => {
+    touched.set(`${kind}/${Math.floor(time / 900_000) * 900}`, record.offset + 1)
+  }
   const aliases = new Map<string, { session_id: string; version: number }>()
   let watermark = -Infinity
   for (const record of records) {
@@ -77,6 +80,7 @@ export const oracle = (records: ReadonlyArray<LogRecord>, settings: CoreSettings
     }
     const outcome = judge(record, watermark, accepted, settings)
     outcomes.push(outcome)
+    if (outcome === "late" && event !== undefined) touch("events", event.eventTs, record)
     if (outcome !== "accepted" || event === undefined) {
       sessionAtAcceptance.push(undefined)
       continue
@@ -96,11 +100,10 @@ export const oracle = (records: ReadonlyArray<LogRecord>, settings: CoreSettings
         aliases.set(absorbed.session, { session_id: at.session_id, version: record.offset + 1 })
       }
     }
-    // The event's day, the day its session starts on now, and every day that a session started on which is now part of it.
-    const startDays = startsBefore.filter((start) => at.started_at <= start && start <= at.ended_at)
-    for (const time of [event.eventTs, at.started_at, ...startDays]) {
-      touched.set(Math.floor(time / 86_400_000), record.offset + 1)
-    }
+    // The event's quarter; the one its session starts in now, and every one that a session started in which is now part of it.
+    touch("events", event.eventTs, record)
+    const starts = startsBefore.filter((start) => at.started_at <= start && start <= at.ended_at)
+    for (const time of [at.started_at, ...starts]) touch("sessions", time, record)
   }
   const visitors = [...new Set(accepted.map(({ record }) => record.event!.visitorId))]
   const sessions = new Map(

@@ -14,6 +14,7 @@ export const contents: Readonly<Record<string, string>> = {
   session_aliases: "SELECT * FROM session_aliases FINAL",
   late_events: "SELECT * FROM late_events FINAL",
   rejected_records: "SELECT * FROM rejected_records FINAL",
+  control_records: "SELECT * FROM control_records FINAL",
   dead_letters: "SELECT * FROM dead_letters FINAL",
   touched_days: "SELECT * FROM touched_days FINAL",
   events_raw: "SELECT * FROM events_raw FINAL",

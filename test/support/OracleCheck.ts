@@ -44,7 +44,7 @@ const selects: Readonly<Record<string, string>> = {
   session_aliases: "SELECT absorbed_id, session_id, version FROM session_aliases FINAL",
   findings_raw: `SELECT finding_id, clicks, unique_items, score, found_at_offset, ${time("appended_at")}, version,
     session_id, withdrawn FROM findings_raw FINAL`,
-  touched_days: "SELECT toUInt16(day) AS day, partition, version FROM touched_days FINAL",
+  touched_days: "SELECT kind, toUInt32(quarter) AS quarter, partition, version FROM touched_days FINAL",
   decision_hashes: "SELECT partition, offset, toString(hash) AS hash FROM decision_hashes"
 }
 
@@ -65,7 +65,7 @@ const units = (value: unknown): bigint | ReadonlyMap<string, bigint> =>
     new Map(Object.entries(value as Record<string, string>).map(([currency, amount]) => [currency, BigInt(amount)]))
 
 /** All records of the log, by partition. */
-const logRecords = Effect.fnUntraced(function*({ log, registry }: Place) {
+export const logRecords = Effect.fnUntraced(function*({ log, registry }: Place) {
   const decoder = new EventDecoder((id) => registry.byId(id))
   const found: Array<ReadonlyArray<LogRecord>> = []
   for (const [partition, { end, start }] of (yield* log.ranges).entries()) {

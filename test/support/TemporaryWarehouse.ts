@@ -28,13 +28,15 @@ export const freshAddress: Effect.Effect<WarehouseAddress, never, EmbeddedWareho
   (server) => ({ ...server.address("writer"), database: `guardian_test_${++databases}` })
 )
 
-/** A new, migrated database. */
+/** A new, migrated database. It is dropped with the scope: its views refresh themselves for as long as it is there. */
 export const freshWarehouse: Effect.Effect<
   Warehouse["Service"],
   MigrationError | WarehouseError,
   EmbeddedWarehouse | Scope.Scope
 > = Effect.gen(function*() {
   const address = yield* freshAddress
+  const warehouse = yield* make(address)
+  yield* Effect.addFinalizer(() => Effect.ignore(warehouse.command(`DROP DATABASE IF EXISTS ${address.database} SYNC`)))
   yield* migrate(address)
-  return yield* make(address)
+  return warehouse
 })

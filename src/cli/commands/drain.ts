@@ -1,6 +1,7 @@
 import { Effect, Layer } from "effect"
 import { Command, Flag } from "effect/cli"
 import { PipelineStatus } from "../../pipeline/PipelineStatus.ts"
+import { refreshKpis } from "../../warehouse/KpiBacklog.ts"
 import { dataDir, json, print, printJson } from "../Flags.ts"
 import { stateStoreLayer, warehouseLayer } from "../Installation.ts"
 import { logReadingLayer } from "../LogReading.ts"
@@ -30,7 +31,10 @@ export const drain = Command.make(
   })
 ).pipe(Command.withDescription("Process what the log holds, and exit"))
 
-/** Drains the log of a data directory. */
+/** KPIs are left to the next server's schedule when they have not taken in everything by then. */
+const kpisWithin = "10 minutes"
+
+/** Drains the log of a data directory, and waits until the KPIs say what it says. */
 export const drained = (dataDirectory: string, status: PipelineStatus, batchSize?: number) =>
   processLog({
     dataDirectory,
@@ -39,6 +43,7 @@ export const drained = (dataDirectory: string, status: PipelineStatus, batchSize
     readRecordsMax: batchSize,
     flushRecordsMax: batchSize
   }).pipe(
+    Effect.andThen(Effect.timeoutOption(refreshKpis, kpisWithin)),
     Effect.provide(
       stateStoreLayer.pipe(
         Layer.provideMerge(warehouseLayer(dataDirectory)),

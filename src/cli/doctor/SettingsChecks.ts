@@ -1,7 +1,14 @@
 /** Every setting with its value and where it came from. */
 import { Effect, Result } from "effect"
 import type { CoreSettings } from "../../domain/Settings.ts"
-import { coreSettings, coreVariables, processVariables, wholeNumber } from "../Environment.ts"
+import {
+  coreSettings,
+  coreVariables,
+  processVariables,
+  reportingSettings,
+  reportingVariables,
+  wholeNumber
+} from "../Environment.ts"
 import type { Check } from "./Check.ts"
 import { checksOf } from "./Check.ts"
 
@@ -13,12 +20,14 @@ export interface Setting {
 }
 
 export const settings = (): ReadonlyArray<Setting> =>
-  [...coreVariables, ...Object.values(processVariables)].map(({ fallback, meaning, name }) => {
-    const set = process.env[name] ?? ""
-    return set === "" ?
-      { name, value: fallback, source: "default", meaning } :
-      { name, value: set, source: "environment", meaning }
-  })
+  [...coreVariables, ...Object.values(reportingVariables), ...Object.values(processVariables)].map(
+    ({ fallback, meaning, name }) => {
+      const set = process.env[name] ?? ""
+      return set === "" ?
+        { name, value: fallback, source: "default", meaning } :
+        { name, value: set, source: "environment", meaning }
+    }
+  )
 
 const { fail, ok } = checksOf("settings")
 
@@ -30,6 +39,8 @@ export const settingsChecks: Effect.Effect<{
   const core = yield* Effect.result(coreSettings)
   const checks: Array<Check> = []
   if (Result.isFailure(core)) checks.push(fail("core", core.failure.message))
+  const reporting = yield* Effect.result(reportingSettings)
+  if (Result.isFailure(reporting)) checks.push(fail("reporting", reporting.failure.message))
   for (const variable of Object.values(processVariables)) {
     const value = yield* Effect.result(wholeNumber(variable))
     if (Result.isFailure(value)) checks.push(fail(variable.name, value.failure.message))

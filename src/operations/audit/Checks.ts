@@ -6,6 +6,7 @@ import { decisionHashes } from "./checks/DecisionHashes.ts"
 import { eventsInSessions } from "./checks/EventsInSessions.ts"
 import { findings } from "./checks/Findings.ts"
 import { identifiers } from "./checks/Identifiers.ts"
+import { kpis } from "./checks/Kpis.ts"
 import { logPosition } from "./checks/LogPosition.ts"
 import { outcomes } from "./checks/Outcomes.ts"
 import { sessions } from "./checks/Sessions.ts"
@@ -23,5 +24,6 @@ export const checks: ReadonlyArray<Check> = [
   sessionsApart,
   eventsInSessions,
   aliases,
-  findings
+  findings,
+  kpis
 ]

@@ -3,14 +3,13 @@ import { Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import type { CheckedPromise } from "../../../src/operations/audit/Audit.ts"
 import { slicesOf } from "../../../src/operations/audit/AuditContext.ts"
-import { checks } from "../../../src/operations/audit/Checks.ts"
 import { nightly } from "../../../src/operations/audit/Nightly.ts"
 import type { TableBlock } from "../../../src/warehouse/TableBlock.ts"
 import { WarehouseError } from "../../../src/warehouse/Warehouse.ts"
 import { runPipeline } from "../../support/PipelineRun.ts"
 import { TemporaryWarehouse } from "../../support/TemporaryWarehouse.ts"
 import { eventually } from "../../warehouse/embedded/eventually.ts"
-import { auditOf, differencesOf, drained, place } from "./AuditedPlace.ts"
+import { auditOf, checksOfTheLog, differencesOf, drained, place } from "./AuditedPlace.ts"
 
 const dayMs = 86_400_000
 
@@ -21,7 +20,7 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 180_000 })("an a
         const made = yield* drained(seed, 2_000)
         const whole = yield* auditOf(made)
         assert.deepStrictEqual(differencesOf(whole), {}, `seed ${seed}: ${JSON.stringify(whole, null, 1)}`)
-        assert.deepStrictEqual(whole.checks.map(({ name }) => name), checks.map(({ name }) => name))
+        assert.deepStrictEqual(whole.checks.map(({ name }) => name), checksOfTheLog.map(({ name }) => name))
         for (const { examined, name } of whole.checks) assert.isAbove(examined, 2, `seed ${seed}, ${name}`)
         const sliced = yield* auditOf(made, { sliceEventsMax: 500 })
         assert.deepStrictEqual(differencesOf(sliced), {}, `seed ${seed}: ${JSON.stringify(sliced, null, 1)}`)
@@ -89,7 +88,7 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 180_000 })("an a
       assert.deepStrictEqual(differencesOf(report), {})
       assert.isAbove(asked, 10)
       const stored = yield* warehouse.query("SELECT toUInt32(count()) AS rows FROM audits FINAL")
-      assert.deepStrictEqual(stored, [{ rows: checks.length }])
+      assert.deepStrictEqual(stored, [{ rows: checksOfTheLog.length }])
       const wrong = new WarehouseError({ message: "wrong", code: 62, retryable: false })
       const refusing = { ...warehouse, query: () => Effect.fail(wrong) }
       assert.strictEqual(yield* Effect.flip(auditOf({ log, warehouse: refusing })), wrong)
@@ -171,7 +170,7 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 180_000 })("an a
         "SELECT toString(started_at) AS started, toUInt32(count()) AS checks FROM audits GROUP BY started_at"
       )
       yield* eventually("an audit is stored", Effect.map(rows, (found) => found.length > 0))
-      assert.deepStrictEqual(yield* rows, [{ started: "1970-01-01 03:00:00.000", checks: checks.length }])
+      assert.deepStrictEqual(yield* rows, [{ started: "1970-01-01 03:00:00.000", checks: checksOfTheLog.length }])
     }))
 
   it.effect("beside a running pipeline finds nothing", () =>

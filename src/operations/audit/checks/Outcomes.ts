@@ -1,5 +1,5 @@
 /**
- * Outcomes, judged again in the order of the log: the watermark as a running maximum over accepted events, and from it whether
+ * Outcomes, judged again in the order of the log: the watermark as a running maximum over accepted events and control records, and from it whether
  * each accepted, late or rejected record had to be that. Duplicates and dead letters leave no time to judge; they are counted.
  */
 import { Effect } from "effect"
@@ -55,8 +55,10 @@ const watermarksBelow = Effect.fnUntraced(function*(
   known: Watermarks = new Map()
 ): Effect.fn.Return<Watermarks, WarehouseError, Warehouse> {
   const rows = yield* (yield* Warehouse).query(
-    `SELECT partition, max(toUnixTimestamp64Milli(event_ts)) AS watermark FROM events_raw
-     WHERE offset >= ${from} AND offset < ${offset} AND offset < ${below(context)} GROUP BY partition ${modestly}`
+    `SELECT partition, max(ms) AS watermark FROM (
+       SELECT partition, offset, toUnixTimestamp64Milli(event_ts) AS ms FROM events_raw
+       UNION ALL SELECT partition, offset, watermark_ms AS ms FROM control_records
+     ) WHERE offset >= ${from} AND offset < ${offset} AND offset < ${below(context)} GROUP BY partition ${modestly}`
   )
   const watermarks = new Map(known)
   for (const row of rows) {
@@ -107,10 +109,15 @@ const judgedSql = (context: AuditContext, chunk: Offsets, watermarks: Watermarks
   })
     UNION ALL
     SELECT 'late' AS outcome, ${columns}, toUnixTimestamp64Milli(watermark) AS recorded_watermark FROM late_events FINAL
+    WHERE offset < ${chunk.to} AND offset < ${below(context)} AND offset >= ${chunk.from}
+    UNION ALL
+    SELECT 'control' AS outcome, partition, offset, watermark_ms AS ts, toUnixTimestamp64Milli(appended_at) AS appended_ms,
+      sipHash128('') AS id, toInt64(0) AS recorded_watermark FROM control_records FINAL
     WHERE offset < ${chunk.to} AND offset < ${below(context)} AND offset >= ${chunk.from}`
   const before = "ORDER BY offset ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING"
   return `
     SELECT partition, offset, outcome, ts, watermark, recorded_watermark, multiIf(
+      outcome = 'control', '',
       ts > appended_ms + ${futureMaxMs} OR ts < ${eventTsMin}, 'its time had to be rejected',
       outcome = 'accepted' AND ts < watermark - ${latenessMs}, 'it had to be late',
       outcome = 'accepted' AND seen_at > 0 AND seen_at >= watermark - ${latenessMs}, 'it had to be a duplicate',
@@ -119,7 +126,7 @@ const judgedSql = (context: AuditContext, chunk: Offsets, watermarks: Watermarks
       ''
     ) AS why
     FROM (
-      SELECT *, greatest(${atBegin}, maxIf(ts, outcome = 'accepted') OVER (PARTITION BY partition ${before})) AS watermark,
+      SELECT *, greatest(${atBegin}, maxIf(ts, outcome IN ('accepted', 'control')) OVER (PARTITION BY partition ${before})) AS watermark,
         maxIf(ts, outcome = 'accepted') OVER (PARTITION BY partition, id ${before}) AS seen_at
       FROM (${records})
     )`

@@ -23,8 +23,12 @@ export const storedRecords: Check = {
         }
       }
       if (outcome !== "accepted") continue
+      const passed = yield* controlWatermarks(context)
       for (const { partition, watermark } of context.partitions) {
-        const greatest = found.get(partition)?.watermark ?? Number.MIN_SAFE_INTEGER
+        const greatest = Math.max(
+          found.get(partition)?.watermark ?? Number.MIN_SAFE_INTEGER,
+          passed.get(partition) ?? Number.MIN_SAFE_INTEGER
+        )
         if (greatest !== watermark) {
           differences.push({ partition, watermark_ms: watermark, greatest_event_ts_ms: greatest })
         }
@@ -40,6 +44,18 @@ const tables = [
   ["rejected", "rejected_records"],
   ["dead_lettered", "dead_letters"]
 ] as const
+
+/** How far control records have carried each partition. */
+const controlWatermarks = Effect.fnUntraced(function*(
+  context: AuditContext
+): Effect.fn.Return<ReadonlyMap<number, number>, WarehouseError, Warehouse> {
+  const rows = yield* (yield* Warehouse).query(
+    `SELECT partition, max(watermark_ms) AS watermark FROM control_records WHERE offset < ${
+      below(context)
+    } GROUP BY partition ${modestly}`
+  )
+  return new Map(rows.map((row) => [Number(row["partition"]), Number(row["watermark"])]))
+})
 
 /** FINAL: a flush that was written again, or whose parts are not merged yet, counts once. */
 const rowsOf = Effect.fnUntraced(function*(
