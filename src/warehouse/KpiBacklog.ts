@@ -41,12 +41,15 @@ export const refreshKpis: Effect.Effect<void, WarehouseError, Warehouse> = Effec
 /** Lets the views refresh by their schedule. They do unless somebody stopped them. */
 export const startKpis: Effect.Effect<void, WarehouseError, Warehouse> = Effect.suspend(() => tellViews("START"))
 
+/** Stops their schedule, until they are started or the server is. */
+export const stopKpis: Effect.Effect<void, WarehouseError, Warehouse> = Effect.suspend(() => tellViews("STOP"))
+
 /**
  * Stops the views until the scope ends: while a log is drained they would compute the same quarters again and again, with half of
  * the machine. What was touched stays touched. A server that is killed meanwhile starts with its views running.
  */
 export const pausedKpis: Effect.Effect<void, WarehouseError, Warehouse | Scope.Scope> = Effect.acquireRelease(
-  Effect.suspend(() => tellViews("STOP")),
+  stopKpis,
   () => Effect.catch(startKpis, (error) => Effect.logWarning(`the KPI views were not started: ${error.message}`))
 )
 

@@ -1,6 +1,6 @@
 /** Holds a real database to the naive oracle of the simulation: its tables as the rows that the simulation's checks read. */
 import { Effect, Stream } from "effect"
-import { isEvent } from "../../src/domain/EventBatch.ts"
+import { EventKind, isEvent } from "../../src/domain/EventBatch.ts"
 import type { Offset, Partition } from "../../src/domain/Identifiers.ts"
 import { EventDecoder } from "../../src/log/WireFormat.ts"
 import { decodeBatch } from "../../src/pipeline/Decoding.ts"
@@ -35,6 +35,7 @@ const selects: Readonly<Record<string, string>> = {
   late_events: `SELECT ${place} FROM late_events FINAL`,
   rejected_records: `SELECT ${place} FROM rejected_records FINAL`,
   dead_letters: `SELECT ${place} FROM dead_letters FINAL`,
+  control_records: `SELECT ${place} FROM control_records FINAL`,
   sessions_raw: `SELECT session_id, visitor_id, ${time("started_at")}, ${
     time("ended_at")
   }, events, clicks, carts, purchases,
@@ -75,8 +76,9 @@ export const logRecords = Effect.fnUntraced(function*({ log, registry }: Place) 
         Stream.mapEffect((batch) => decodeBatch(decoder, batch)),
         Stream.tap((events) =>
           Effect.sync(() => {
-            for (const { appendedAt, content, offset } of events.records()) {
-              records.push({ offset, appendedAt, event: isEvent(content) ? content : undefined })
+            for (const { appendedAt, content, index, offset } of events.records()) {
+              const control = events.kinds[index] === EventKind.control ? events.eventTs[index] : undefined
+              records.push({ offset, appendedAt, event: isEvent(content) ? content : undefined, control })
             }
           })
         ),

@@ -8,9 +8,11 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { make } from "../../src/warehouse/ClickHouseWarehouse.ts"
 import { EmbeddedWarehouse } from "../../src/warehouse/embedded/EmbeddedWarehouse.ts"
+import { stopKpis } from "../../src/warehouse/KpiBacklog.ts"
 import { migrate } from "../../src/warehouse/Migrations.ts"
 import type { MigrationError } from "../../src/warehouse/Migrations.ts"
-import type { Warehouse, WarehouseAddress, WarehouseError } from "../../src/warehouse/Warehouse.ts"
+import { Warehouse } from "../../src/warehouse/Warehouse.ts"
+import type { WarehouseAddress, WarehouseError } from "../../src/warehouse/Warehouse.ts"
 
 /** Use it with `excludeTestServices: true`: the start waits for a real process. */
 export const TemporaryWarehouse = Layer.unwrap(
@@ -28,8 +30,8 @@ export const freshAddress: Effect.Effect<WarehouseAddress, never, EmbeddedWareho
   (server) => ({ ...server.address("writer"), database: `guardian_test_${++databases}` })
 )
 
-/** A new, migrated database. It is dropped with the scope: its views refresh themselves for as long as it is there. */
-export const freshWarehouse: Effect.Effect<
+/** A new, migrated database whose KPIs refresh themselves, for as long as it is there: it is dropped with the scope. */
+export const freshWarehouseWithKpis: Effect.Effect<
   Warehouse["Service"],
   MigrationError | WarehouseError,
   EmbeddedWarehouse | Scope.Scope
@@ -40,3 +42,9 @@ export const freshWarehouse: Effect.Effect<
   yield* migrate(address)
   return warehouse
 })
+
+/** The same, with views that stand still until `startKpis`: where nobody looks at KPIs they would only take the machine. */
+export const freshWarehouse: typeof freshWarehouseWithKpis = Effect.tap(
+  freshWarehouseWithKpis,
+  (warehouse) => Effect.provideService(stopKpis, Warehouse, warehouse)
+)

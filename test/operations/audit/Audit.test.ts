@@ -1,11 +1,14 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
+import type { EpochMillis } from "../../../src/domain/Identifiers.ts"
+import { endMarkers, heartbeats } from "../../../src/log/ControlRecords.ts"
 import type { CheckedPromise } from "../../../src/operations/audit/Audit.ts"
 import { slicesOf } from "../../../src/operations/audit/AuditContext.ts"
 import { nightly } from "../../../src/operations/audit/Nightly.ts"
 import type { TableBlock } from "../../../src/warehouse/TableBlock.ts"
 import { WarehouseError } from "../../../src/warehouse/Warehouse.ts"
+import { oracleViolations } from "../../support/OracleCheck.ts"
 import { runPipeline } from "../../support/PipelineRun.ts"
 import { TemporaryWarehouse } from "../../support/TemporaryWarehouse.ts"
 import { eventually } from "../../warehouse/embedded/eventually.ts"
@@ -42,6 +45,28 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 180_000 })("an a
         const examined = (report: typeof whole) => report.checks.find((check) => check.name === name)!.examined
         assert.strictEqual(parts.reduce((sum, part) => sum + examined(part), 0), examined(whole), name)
       }
+    }))
+
+  it.effect("works out every watermark, also where control records carried time", () =>
+    Effect.gen(function*() {
+      const made = yield* place(7, 500)
+      const now = yield* made.append(100)
+      yield* made.log.append(heartbeats(made.log.partitions))
+      yield* made.log.append(endMarkers(made.log.partitions, (now + 1_800_000) as EpochMillis))
+      yield* made.append(1_000)
+      yield* runPipeline(made, { batch: 100 })
+      assert.deepStrictEqual(yield* oracleViolations(made), [])
+      const [row] = yield* made.warehouse.query(
+        "SELECT (SELECT count() FROM late_events) AS late, (SELECT count() FROM control_records) AS controls"
+      )
+      assert.isAbove(Number(row!["late"]), 100)
+      assert.isAbove(Number(row!["controls"]), 2 * made.log.partitions)
+      const report = yield* auditOf(made)
+      assert.deepStrictEqual(differencesOf(report), {}, JSON.stringify(report, null, 1))
+      yield* made.warehouse.command(
+        `ALTER TABLE ${made.warehouse.database}.control_records DELETE WHERE 1 SETTINGS mutations_sync = 1`
+      )
+      assert.include(Object.keys(differencesOf(yield* auditOf(made))), "outcomes")
     }))
 
   it.effect("leaves its result in the table audits", () =>

@@ -1,12 +1,13 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import { kpis } from "../../../src/operations/audit/checks/Kpis.ts"
-import { refreshKpis } from "../../../src/warehouse/KpiBacklog.ts"
+import { refreshKpis, startKpis } from "../../../src/warehouse/KpiBacklog.ts"
 import { Warehouse } from "../../../src/warehouse/Warehouse.ts"
 import { TemporaryWarehouse } from "../../support/TemporaryWarehouse.ts"
 import { auditOf, differencesOf, drained } from "./AuditedPlace.ts"
 
-const refreshed = (warehouse: Warehouse["Service"]) => Effect.provideService(refreshKpis, Warehouse, warehouse)
+const refreshed = (warehouse: Warehouse["Service"]) =>
+  Effect.provideService(Effect.andThen(startKpis, refreshKpis), Warehouse, warehouse)
 const checks = [kpis]
 
 layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 180_000 })("an audit of the KPIs", (it) => {

@@ -21,7 +21,7 @@ import { openRegistry } from "../../support/MessyLog.ts"
 import { logRecords } from "../../support/OracleCheck.ts"
 import type { RunOptions } from "../../support/PipelineRun.ts"
 import { runPipeline } from "../../support/PipelineRun.ts"
-import { freshWarehouse } from "../../support/TemporaryWarehouse.ts"
+import { freshWarehouseWithKpis } from "../../support/TemporaryWarehouse.ts"
 import { temporaryDirectory } from "../embedded/temporaryDirectory.ts"
 
 export interface KpiPlaceOptions {
@@ -44,7 +44,7 @@ export const kpiPlace = Effect.fnUntraced(function*(options: KpiPlaceOptions) {
     now: () => appendedAt
   })
   const schemaId = yield* registry.register(eventSubject, avroSchema)
-  const warehouse = yield* freshWarehouse
+  const warehouse = yield* freshWarehouseWithKpis
   const place = { log, registry, warehouse, settings }
   const inWarehouse = Effect.provideService(Warehouse, warehouse)
   const report = (timeZone: string) => applyReporting({ timeZone }, settings, options.crawlers).pipe(inWarehouse)

@@ -20,69 +20,76 @@ export const kpis: Check = {
   run: Effect.fnUntraced(function*(context): Effect.fn.Return<CheckResult, WarehouseError, Warehouse> {
     const judgements = yield* readJudgements
     const isIdle = Object.keys(yield* kpiBacklog).length === 0
-    const days = yield* daysOf(context, isIdle)
-    return together(yield* Effect.forEach(days, (day) => ofDay(day, judgements)))
+    const runs = yield* runsOf(context, isIdle)
+    return together(yield* Effect.forEach(runs, (run) => ofRun(run, judgements)))
   })
 }
 
-interface Day {
-  readonly date: string
-  /** SQL of its first instant and of the first one after it. */
-  readonly from: string
-  readonly to: string
+/** Days of the reporting zone that one query looks at together. */
+interface Run {
+  readonly zone: string
+  readonly dates: ReadonlyArray<string>
 }
 
-/** The days of the reporting zone to look at: those with figures and those with events, final ones only unless all is taken in. */
-const daysOf = Effect.fnUntraced(function*(
-  { scope }: AuditContext,
+/** The days to look at: those with figures and those with events, final ones only unless all is taken in. */
+const runsOf = Effect.fnUntraced(function*(
+  { scope, sliceEventsMax }: AuditContext,
   isIdle: boolean
-): Effect.fn.Return<ReadonlyArray<Day>, WarehouseError, Warehouse> {
+): Effect.fn.Return<ReadonlyArray<Run>, WarehouseError, Warehouse> {
   const warehouse = yield* Warehouse
-  const [zone] = yield* warehouse.query(
+  const [row] = yield* warehouse.query(
     `SELECT if(count() = 0, 'UTC', argMax(value, version)) AS time_zone FROM reporting_settings WHERE name = 'time_zone'`
   )
-  const name = `'${String(zone!["time_zone"])}'`
+  const zone = `'${String(row!["time_zone"])}'`
   const only = scope === "all" ? "1" : `date = toDate('${new Date(scope.dayStart).toISOString().slice(0, 10)}')`
-  const rows = yield* warehouse.query(
-    `SELECT DISTINCT toString(date) AS date FROM (
-       SELECT metric_date AS date FROM daily_metrics ${isIdle ? "" : "WHERE status = 'final'"}
-       ${isIdle ? `UNION ALL SELECT toDate(event_ts, ${name}) AS date FROM events_raw` : ""}
-     ) WHERE ${only} ORDER BY date ${modestly}`
+  const days = yield* warehouse.query(
+    `SELECT toString(date) AS date, toString(sum(rows)) AS rows FROM (
+       SELECT metric_date AS date, 0 AS rows FROM daily_metrics ${isIdle ? "" : "WHERE status = 'final'"}
+       UNION ALL SELECT toDate(event_ts, ${zone}) AS date, count() AS rows FROM events_raw GROUP BY date
+     ) WHERE ${only} ${isIdle ? "" : `AND date IN (SELECT metric_date FROM daily_metrics WHERE status = 'final')`}
+     GROUP BY date ORDER BY date ${modestly}`
   )
-  return rows.map((row) => {
-    const date = String(row["date"])
-    return {
-      date,
-      from: `toDateTime64('${date} 00:00:00', 3, ${name})`,
-      to: `toDateTime64(toDate('${date}') + 1, 3, ${name})`
+  const runs: Array<{ zone: string; dates: Array<string>; rows: number }> = []
+  for (const day of days) {
+    const rows = Number(day["rows"])
+    const last = runs.at(-1)
+    if (last === undefined || last.rows + rows > sliceEventsMax) runs.push({ zone, dates: [String(day["date"])], rows })
+    else {
+      last.dates.push(String(day["date"]))
+      last.rows += rows
     }
-  })
+  }
+  return runs
 })
 
-const ofDay = Effect.fnUntraced(function*(
-  day: Day,
+const ofRun = Effect.fnUntraced(function*(
+  run: Run,
   judgements: Judgements
 ): Effect.fn.Return<CheckResult, WarehouseError, Warehouse> {
   const warehouse = yield* Warehouse
-  const [events, sessions, late, stored] = yield* Effect.all([
-    warehouse.query(eventsSql(day, judgements)),
-    warehouse.query(sessionsSql(day, judgements)),
-    warehouse.query(lateSql(day, judgements)),
-    warehouse.query(storedSql(day))
+  const [stored, ...parts] = yield* Effect.all([
+    warehouse.query(storedSql(run)),
+    warehouse.query(eventsSql(run, judgements)),
+    warehouse.query(sessionsSql(run, judgements)),
+    warehouse.query(lateSql(run, judgements))
   ])
+  const keyOf = (row: Difference) => `${String(row["date"])} ${String(row["segment"])}`
+  const found = new Map(stored.map((row) => [keyOf(row), row]))
+  const recomputed = new Map<string, Difference>()
+  for (const row of parts.flat()) recomputed.set(keyOf(row), { ...recomputed.get(keyOf(row)), ...row })
   const differences: Array<Difference> = []
-  for (const segment of ["all", "clean", "flagged"]) {
-    const rowOf = (rows: ReadonlyArray<Difference>) => rows.find((row) => row["segment"] === segment) ?? {}
-    const expected: Difference = { ...rowOf(events), ...rowOf(sessions), ...rowOf(late) }
-    const found = rowOf(stored)
-    for (const figure of figures) {
-      const [is, must] = [found[figure] ?? "0", expected[figure] ?? "0"].map((value) => JSON.stringify(value))
-      if (isSame(is!, must!)) continue
-      differences.push({ metric_date: day.date, segment, figure, stored: is, recomputed: must })
+  for (const metric_date of run.dates) {
+    for (const segment of ["all", "clean", "flagged"]) {
+      for (const figure of figures) {
+        const [is, must] = [found, recomputed].map((rows) =>
+          JSON.stringify(rows.get(`${metric_date} ${segment}`)?.[figure] ?? "0")
+        )
+        if (!isSame(is!, must!)) differences.push({ metric_date, segment, figure, stored: is, recomputed: must })
+      }
     }
   }
   return {
-    examined: 3 * figures.length,
+    examined: run.dates.length * 3 * figures.length,
     differences: differences.length,
     sample: differences.slice(0, differencesShownMax)
   }
@@ -115,45 +122,65 @@ const amount = "toDecimal128(price, 4) * quantity"
 const reporting =
   "currency IN ('', (SELECT if(count() = 0, 'USD', argMax(value, version)) FROM reporting_settings WHERE name = 'currency'))"
 
-/** Rows of a day with the segments that they count in. */
-const bySegment = "ARRAY JOIN if(flagged, ['all', 'flagged'], ['all', 'clean']) AS segment"
+/** SQL of the first instant of a run and of the first one after it. */
+const span = ({ dates, zone }: Run): readonly [from: string, to: string] => [
+  `toDateTime64('${dates[0]} 00:00:00', 3, ${zone})`,
+  `toDateTime64(toDate('${dates.at(-1)}') + 1, 3, ${zone})`
+]
 
-const eventsSql = ({ from, to }: Day, judgements: Judgements): string => `
-SELECT segment, toString(countIf(event_type IN ('view', 'click'))) AS total_clicks,
+const dateOf = (column: string, { zone }: Run): string => `toString(toDate(${column}, ${zone})) AS date`
+
+/** Rows with the segments that they count in. */
+const bySegment = "ARRAY JOIN if(flagged, ['all', 'flagged'], ['all', 'clean']) AS segment GROUP BY date, segment"
+
+const eventsSql = (run: Run, judgements: Judgements): string => {
+  const [from, to] = span(run)
+  return `
+SELECT date, segment, toString(countIf(event_type IN ('view', 'click'))) AS total_clicks,
   toString(countIf(event_type = 'purchase')) AS total_purchases, toString(uniqExact(visitor_id)) AS unique_visitors,
   toString(uniqExactIf(item_id, item_id != '')) AS unique_items,
   toString(sumIf(${amount}, event_type = 'purchase' AND ${reporting})) AS total_revenue,
   sumMapIf(map(toString(currency), ${amount}), event_type = 'purchase' AND NOT ${reporting}) AS revenue_by_currency
 FROM (
-  SELECT visitor_id, item_id, event_type, price, quantity, currency,
+  SELECT ${dateOf("event_ts", run)}, visitor_id, item_id, event_type, price, quantity, currency,
     session_id IN (${flaggedSql(judgements, from, to)}) AS flagged
   FROM events WHERE event_ts >= ${from} AND event_ts < ${to}
-) ${bySegment} GROUP BY segment ${modestly}`
+) ${bySegment} ${modestly}`
+}
 
-const sessionsSql = ({ from, to }: Day, judgements: Judgements): string => `
-SELECT segment, toString(count()) AS sessions, toString(countIf(purchases > 0)) AS purchase_sessions,
+const sessionsSql = (run: Run, judgements: Judgements): string => {
+  const [from, to] = span(run)
+  return `
+SELECT date, segment, toString(count()) AS sessions, toString(countIf(purchases > 0)) AS purchase_sessions,
   toString(sum(ended_ms - started_ms)) AS duration_ms, toString(sum(clicks)) AS session_clicks,
   toString(countIf(events = 1)) AS bounces, toString(countIf(clicks > 0)) AS view_sessions,
   toString(countIf(clicks > 1)) AS multi_view_sessions, toString(countIf(carts > 0)) AS cart_sessions
 FROM (
-  SELECT toUnixTimestamp64Milli(started_at) AS started_ms, toUnixTimestamp64Milli(ended_at) AS ended_ms, events, clicks,
-    carts, purchases, session_id IN (${flaggedSql(judgements, from, to)}) AS flagged
+  SELECT ${dateOf("started_at", run)}, toUnixTimestamp64Milli(started_at) AS started_ms,
+    toUnixTimestamp64Milli(ended_at) AS ended_ms, events, clicks, carts, purchases,
+    session_id IN (${flaggedSql(judgements, from, to)}) AS flagged
   FROM sessions WHERE started_at >= ${from} AND started_at < ${to}
-) ${bySegment} GROUP BY segment ${modestly}`
+) ${bySegment} ${modestly}`
+}
 
 /** A late event has no session: only a person's word on its visitor flags it. */
-const lateSql = ({ from, to }: Day, { visitors }: Judgements): string => `
-SELECT segment, toString(count()) AS late_events,
+const lateSql = (run: Run, { visitors }: Judgements): string => {
+  const [from, to] = span(run)
+  return `
+SELECT date, segment, toString(count()) AS late_events,
   toString(sumIf(${amount}, event_type = 'purchase' AND ${reporting})) AS late_revenue
 FROM (
-  SELECT event_type, price, quantity, currency, has([${visitors.bots.join(",")}]::Array(String), visitor_id) AS flagged
+  SELECT ${dateOf("event_ts", run)}, event_type, price, quantity, currency,
+    has([${visitors.bots.join(",")}]::Array(String), visitor_id) AS flagged
   FROM late_events FINAL WHERE event_ts >= ${from} AND event_ts < ${to}
-) ${bySegment} GROUP BY segment ${modestly}`
+) ${bySegment} ${modestly}`
+}
 
-const storedSql = ({ date }: Day): string => `
-SELECT segment, ${
+const storedSql = ({ dates }: Run): string => `
+SELECT toString(metric_date) AS date, segment, ${
   figures.map((figure) => figure === "revenue_by_currency" ? figure : `toString(${figure}) AS ${figure}`).join(", ")
 }
-FROM (SELECT segment, ${
-  figures.join(", ")
-} FROM daily_metrics_raw FINAL WHERE metric_date = toDate('${date}')) ${modestly}`
+FROM (
+  SELECT metric_date, segment, ${figures.join(", ")} FROM daily_metrics_raw FINAL
+  WHERE metric_date >= toDate('${dates[0]}') AND metric_date <= toDate('${dates.at(-1)}')
+) ${modestly}`
