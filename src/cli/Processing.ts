@@ -14,6 +14,21 @@ import { migrated } from "./commands/migrate.ts"
 import { coreSettings, processVariables, reportingSettings, wholeNumber } from "./Environment.ts"
 import { ownPipeline, RunningWarehouse } from "./Installation.ts"
 
+/** The longest that the KPI views stand still for a start, and how often it is looked whether it is over. */
+const startWithin = "1 minute"
+const lookEvery = "200 millis"
+
+/** Recovery needs the machine for itself: the KPI views, which stand still, go on when something has been written. */
+const kpisAfterFirstFlush = Effect.fnUntraced(function*(status: PipelineStatus) {
+  yield* Effect.sleep(lookEvery).pipe(
+    Effect.repeat({ until: () => status.flushes > 0 }),
+    Effect.timeoutOption(startWithin),
+    Effect.andThen(startKpis),
+    Effect.catch((error) => Effect.logWarning(`the KPI views were not started: ${error.message}`)),
+    Effect.forkScoped
+  )
+})
+
 export interface ProcessingOptions {
   readonly dataDirectory: string
   readonly until: PipelineOptions["until"]
@@ -32,7 +47,8 @@ export const process = Effect.fnUntraced(function*(options: ProcessingOptions) {
   yield* migrated
   const settings = yield* coreSettings
   yield* applyReporting(yield* reportingSettings, settings)
-  yield* options.until === "drained" ? pausedKpis : startKpis
+  yield* pausedKpis
+  if (options.until === "stopped") yield* kpisAfterFirstFlush(options.status)
   const visitorsInMemoryMax = yield* wholeNumber(processVariables.visitorsInMemoryMax)
   const stop = yield* Deferred.make<void>()
   const warehouse = yield* RunningWarehouse
