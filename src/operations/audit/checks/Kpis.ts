@@ -41,13 +41,13 @@ const runsOf = Effect.fnUntraced(function*(
     `SELECT if(count() = 0, 'UTC', argMax(value, version)) AS time_zone FROM reporting_settings WHERE name = 'time_zone'`
   )
   const zone = `'${String(row!["time_zone"])}'`
-  const only = scope === "all" ? "1" : `date = toDate('${new Date(scope.dayStart).toISOString().slice(0, 10)}')`
+  const only = scope === "all" ? "1" : `day = toDate('${new Date(scope.dayStart).toISOString().slice(0, 10)}')`
   const days = yield* warehouse.query(
-    `SELECT toString(date) AS date, toString(sum(rows)) AS rows FROM (
-       SELECT metric_date AS date, 0 AS rows FROM daily_metrics ${isIdle ? "" : "WHERE status = 'final'"}
-       UNION ALL SELECT toDate(event_ts, ${zone}) AS date, count() AS rows FROM events_raw GROUP BY date
-     ) WHERE ${only} ${isIdle ? "" : `AND date IN (SELECT metric_date FROM daily_metrics WHERE status = 'final')`}
-     GROUP BY date ORDER BY date ${modestly}`
+    `SELECT toString(day) AS date, toString(sum(records)) AS rows FROM (
+       SELECT metric_date AS day, 0 AS records FROM daily_metrics ${isIdle ? "" : "WHERE status = 'final'"}
+       UNION ALL SELECT toDate(event_ts, ${zone}) AS day, count() AS records FROM events_raw GROUP BY day
+     ) WHERE ${only} ${isIdle ? "" : `AND day IN (SELECT metric_date FROM daily_metrics WHERE status = 'final')`}
+     GROUP BY day ORDER BY day ${modestly}`
   )
   const runs: Array<{ zone: string; dates: Array<string>; rows: number }> = []
   for (const day of days) {
