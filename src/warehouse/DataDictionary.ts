@@ -33,7 +33,11 @@ export const dataDictionary: Effect.Effect<string, WarehouseError, Warehouse> = 
       "What lies below. Most replace rows by key, so read them with FINAL or not at all.",
       ({ engine }) => !engine.endsWith("View")
     ],
-    ["Materialized views", "What computes the tables that it writes to.", ({ engine }) => engine === "MaterializedView"]
+    [
+      "Materialized views",
+      "What computes tables: their columns are those of the tables that they write to.",
+      ({ engine }) => engine === "MaterializedView"
+    ]
   ]
   return [
     "# Data dictionary",
@@ -115,8 +119,7 @@ const section = (relation: Relation, all: ReadonlyArray<Relation>): ReadonlyArra
     "",
     `${comment}.`,
     ...(keys.length === 0 ? [] : ["", `${engine}, ${keys.join(", ")}.`]),
-    "",
-    ...columnLines(relation, all)
+    ...(engine === "MaterializedView" ? [] : ["", ...columnLines(relation, all)])
   ]
 }
 

@@ -473,8 +473,8 @@ export const mutations: ReadonlyArray<Mutation> = [
     edits: [
       [
         blocks,
-        "[touchedDaysBlock(flushes)],\n    [decisionHashesBlock(flushes, identity)],\n    [checkpointsBlock(flushes, identity)]",
-        "[touchedDaysBlock(flushes), decisionHashesBlock(flushes, identity), checkpointsBlock(flushes, identity)]"
+        "[touchedDaysBlock(flushes, identity.settings)],\n    [decisionHashesBlock(flushes, identity)],\n    [checkpointsBlock(flushes, identity)]",
+        "[touchedDaysBlock(flushes, identity.settings), decisionHashesBlock(flushes, identity), checkpointsBlock(flushes, identity)]"
       ]
     ]
   },

@@ -31,7 +31,9 @@ layer(TemporaryWarehouse, { excludeTestServices: true })("the data dictionary", 
         assert.match(text, new RegExp(`^### ${String(name)}(\\(.*\\))?\n\n\\S`, "m"))
       }
       const columns = yield* warehouse.query(
-        "SELECT table, name, comment FROM system.columns WHERE database = currentDatabase()"
+        // What a view that refreshes another table shows is that table's.
+        `SELECT table, name, comment FROM system.columns WHERE database = currentDatabase() AND table NOT IN (
+           SELECT name FROM system.tables WHERE database = currentDatabase() AND engine = 'MaterializedView')`
       )
       assert.isAbove(columns.length, 100)
       for (const { comment, name, table } of columns) {

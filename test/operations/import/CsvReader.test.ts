@@ -62,7 +62,7 @@ describe("CsvReader", () => {
           const text = rows.map((row) => row.map(quote).join(delimiter)).join(lineEnd) + lineEnd
           const options = { columns: rows[0]!.length, delimiter, pieceBytes }
           const { seen } = read(text, options)
-          const oracle: unknown = parse(text, { delimiter, record_delimiter: lineEnd })
+          const oracle: unknown = parse(text, { bom: true, delimiter, record_delimiter: lineEnd })
           expect(seen.map(({ fields }) => fields)).toEqual(oracle)
         }
       ),
