@@ -60,9 +60,11 @@ describe("CsvReader", () => {
               `"${text.replaceAll('"', '""')}"` :
               text
           const text = rows.map((row) => row.map(quote).join(delimiter)).join(lineEnd) + lineEnd
+          // At the very beginning it is a byte order mark, not text.
+          fc.pre(!text.startsWith("\ufeff"))
           const options = { columns: rows[0]!.length, delimiter, pieceBytes }
           const { seen } = read(text, options)
-          const oracle: unknown = parse(text, { bom: true, delimiter, record_delimiter: lineEnd })
+          const oracle: unknown = parse(text, { delimiter, record_delimiter: lineEnd })
           expect(seen.map(({ fields }) => fields)).toEqual(oracle)
         }
       ),
