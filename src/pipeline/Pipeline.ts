@@ -257,13 +257,16 @@ const report = (processor: Processor, status: PipelineStatus): void => {
   const counts = noOutcomes()
   let visitors = 0
   let ids = 0
+  let passed = 0
   for (const core of processor.cores) {
+    passed += core.nextOffset
     for (const name of Object.keys(counts) as Array<keyof typeof counts>) counts[name] += core.counts[name]
     visitors += core.visitorsInMemory
     ids += core.idsInMemory
     if (core.position.watermark > status.watermark) status.watermark = core.position.watermark
   }
   status.counts = counts
+  status.passed = passed
   status.visitorsInMemory = visitors
   status.idsInMemory = ids
 }

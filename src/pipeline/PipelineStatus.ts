@@ -10,6 +10,8 @@ export class PipelineStatus {
   waitingFor = ""
   /** Since the partitions' beginnings, all partitions together, as stepped (the newest flush may still be on its way). */
   counts: OutcomeCounts = noOutcomes()
+  /** Sum of the partitions' next offsets: how much of the log is stepped, control records included. */
+  passed = 0
   /** Records whose flush is acknowledged, since this run began. */
   flushedRecords = 0
   flushes = 0

@@ -65,11 +65,11 @@ export const servingLayer = (dataDirectory: string, ports: WarehousePorts, parti
 const reportStatus = (status: PipelineStatus) =>
   Effect.gen(function*() {
     const log = yield* EventLog
-    const end = (yield* log.ranges).reduce((sum, range) => sum + range.end - range.start, 0)
+    const end = (yield* log.ranges).reduce((sum, range) => sum + range.end, 0)
     const { counts } = status
     yield* print(
-      `${status.state}${status.waitingFor === "" ? "" : ` for ${status.waitingFor}`}: ${counts.received} records of ` +
-        `${end} in the log, ${counts.accepted} accepted, ${counts.duplicate} duplicate, ${counts.late} late, ` +
+      `${status.state}${status.waitingFor === "" ? "" : ` for ${status.waitingFor}`}: ${status.passed} of ` +
+        `${end} records of the log; ${counts.received} received, ${counts.accepted} accepted, ${counts.duplicate} duplicate, ${counts.late} late, ` +
         `${counts.rejected} rejected, ${counts.deadLettered} dead-lettered`
     )
   })
