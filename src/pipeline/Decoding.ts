@@ -41,11 +41,17 @@ const declare = (batch: EncodedBatch, events: EventBatch, index: number): void =
   if (headers === undefined) return
   const control = controlOf(headers, batch.appendedAt(index))
   if (control !== undefined) {
-    return events.control(index, control.watermark, `${control.kind}: the watermark is at least ${control.watermark}`)
+    return events.control(
+      index,
+      control.watermark,
+      `${control.kind}: the watermark is at least ${timeText(control.watermark)}`
+    )
   }
   const reason = headers[deadLetterHeader]
   if (reason !== undefined) events.fail(index, { reason, detail: headers[detailHeader] ?? "" })
 }
+
+const timeText = (ms: number): string => Math.abs(ms) <= eventTsMax ? new Date(ms).toISOString() : String(ms)
 
 const judge = (events: EventBatch, index: number): void => {
   const event = events.event(index)

@@ -56,9 +56,11 @@ export const importCommand = Command.make(
   "import",
   { files, format, map, noHeader, asIs, moreFollows, noDrain, partitions, dataDir, json },
   Effect.fn(function*(options) {
-    const summary = yield* appended(options)
+    const { entry, summary } = yield* appended(options)
     const status = new PipelineStatus()
     if (!options.noDrain) yield* drained(options.dataDir, status)
+    // Only now: an import that was killed before its records were processed goes on when it is run again.
+    yield* recordImport(options.dataDir, { ...entry, done: true })
     const { counts } = status
     if (options.json) return yield* printJson({ ...summary, ...(options.noDrain ? {} : { drained: counts }) })
     const reasons = Object.entries(summary.deadLetters).map(([reason, count]) => `${count} ${reason}`)
@@ -67,6 +69,11 @@ export const importCommand = Command.make(
         `${summary.deadLettered} dead-lettered${reasons.length === 0 ? "" : ` (${reasons.join(", ")})`}` +
         (summary.eventTsMin === undefined ? "" : `; ${day(summary.eventTsMin)} to ${day(summary.eventTsMax!)}`)
     )
+    if (!options.noDrain && counts.accepted === 0 && counts.rejected > 0) {
+      process.stderr.write(
+        "guardian: no event was accepted: check the unit of event_ts in --map (epoch_s, epoch_ms, ...), and import into another --data-dir\n"
+      )
+    }
     if (options.noDrain) return yield* print("appended; process it with guardian drain or guardian serve")
     yield* print(
       `processed: ${
@@ -131,8 +138,7 @@ const appended = (flags: ImportFlags) =>
       const { gapMs, latenessMs } = yield* coreSettings
       yield* log.append(endMarkers(log.partitions, (summary.eventTsMax + gapMs + latenessMs) as EpochMillis))
     }
-    yield* recordImport(flags.dataDir, { ...(begun ?? entry), done: true })
-    return summary
+    return { entry: begun ?? entry, summary }
   }).pipe(
     Effect.scoped,
     Effect.provide(Layer.merge(logLayer(flags.dataDir, flags.partitions), registryLayer(flags.dataDir)))

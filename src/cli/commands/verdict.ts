@@ -9,10 +9,11 @@ import {
   VerdictRefused
 } from "../../operations/verdicts/Verdicts.ts"
 import type { VerdictAccount, VerdictScope, VerdictTarget } from "../../operations/verdicts/Verdicts.ts"
+import { refreshKpis } from "../../warehouse/KpiBacklog.ts"
 import type { Warehouse, WarehouseError } from "../../warehouse/Warehouse.ts"
 import { existingWarehouseLayer } from "../ExistingWarehouse.ts"
 import { dataDir, json, print, printJson, table } from "../Flags.ts"
-import { clientLayer } from "../Installation.ts"
+import { clientLayer, RunningWarehouse } from "../Installation.ts"
 import { migrated } from "./migrate.ts"
 
 const scope = Argument.Literals("scope", ["visitor", "session"]).pipe(Argument.withDescription("What it is about"))
@@ -32,7 +33,7 @@ const set = Command.make(
   { scope, id, judgement, reason, author, dataDir, json },
   Effect.fn(function*({ author, dataDir, id, json, judgement, reason, scope }) {
     const account = yield* accountOf(reason, author)
-    const version = yield* Effect.provide(setVerdict({ scope, id }, judgement, account), writingLayer(dataDir))
+    const version = yield* Effect.provide(takenIn(setVerdict({ scope, id }, judgement, account)), writingLayer(dataDir))
     yield* told({ scope, id }, judgement, account, version, json)
   })
 ).pipe(Command.withDescription("Say that a visitor or a session is a bot's, a human's or neither"))
@@ -42,7 +43,7 @@ const clear = Command.make(
   { scope, id, reason, author, dataDir, json },
   Effect.fn(function*({ author, dataDir, id, json, reason, scope }) {
     const account = yield* accountOf(reason, author)
-    const version = yield* Effect.provide(clearVerdict({ scope, id }, account), writingLayer(dataDir))
+    const version = yield* Effect.provide(takenIn(clearVerdict({ scope, id }, account)), writingLayer(dataDir))
     yield* told({ scope, id }, "", account, version, json)
   })
 ).pipe(Command.withDescription("Take a verdict back: rules and user agents decide again"))
@@ -113,10 +114,24 @@ const accountOf = (reason: string, author: string | undefined): Effect.Effect<Ve
   return Effect.succeed({ reason, author: author ?? userInfo().username })
 }
 
+/** KPIs that take longer are left to the next server. */
+const kpisWithin = "1 minute"
+
+/** Where no server is running nobody else would compute the days again. */
+const takenIn = <A, E, R>(verdict: Effect.Effect<A, E, R>) =>
+  Effect.tap(
+    verdict,
+    () =>
+      Effect.flatMap(
+        RunningWarehouse,
+        ({ owned }) => owned ? Effect.timeoutOption(refreshKpis, kpisWithin) : Effect.void
+      )
+  )
+
 const writingLayer = (dataDirectory: string) =>
   clientLayer("writer").pipe(
-    Layer.provide(Layer.effectDiscard(migrated)),
-    Layer.provide(existingWarehouseLayer(dataDirectory))
+    Layer.provideMerge(Layer.effectDiscard(migrated)),
+    Layer.provideMerge(existingWarehouseLayer(dataDirectory))
   )
 
 const told = (
@@ -130,5 +145,5 @@ const told = (
     printJson({ scope, id, verdict, ...account, version }) :
     print(
       `${scope} ${id}: ${verdict === "" ? "cleared" : verdict} (${account.author}: ${account.reason}); ` +
-        "the days it touches are computed again while a server is running"
+        "the days it touches are computed again"
     )
