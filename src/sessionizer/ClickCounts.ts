@@ -14,12 +14,13 @@ const busy = -1
 export class ClickCounts {
   readonly #visitors: VisitorTable
   readonly #clicksBelow: number
-  readonly #ring = new ClickRing()
+  readonly #ring: ClickRing
   readonly #busy = new Map<number, Clicks>()
 
-  constructor(visitors: VisitorTable, rules: RuleBook) {
+  constructor(visitors: VisitorTable, rules: Pick<RuleBook, "clicksBelow">, ring = new ClickRing()) {
     this.#visitors = visitors
     this.#clicksBelow = rules.clicksBelow
+    this.#ring = ring
   }
 
   /**
@@ -29,9 +30,12 @@ export class ClickCounts {
   note(visitor: number, eventTs: EpochMillis, item: string, recentFrom: number): Clicks | undefined {
     const visitors = this.#visitors
     if (visitors.clicksAtMost(visitor) === busy) return this.#busy.get(visitor)!
-    const newest = this.#ring.add(eventTs, item, visitors.click(visitor), recentFrom)
+    const before = visitors.clicksAtMost(visitor)
+    // A row has room for the lower half of a sequence number.
+    const previous = before === 0 ? -1 : this.#ring.sequenceOf(visitors.click(visitor))
+    const newest = this.#ring.add(eventTs, item, previous, recentFrom)
     visitors.setClick(visitor, newest)
-    const atMost = visitors.clicksAtMost(visitor) + 1
+    const atMost = before + 1
     visitors.setClicksAtMost(visitor, atMost)
     if (atMost <= this.#clicksBelow) return undefined
     const exactly = this.#ring.count(newest, recentFrom)

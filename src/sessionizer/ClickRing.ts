@@ -10,9 +10,15 @@ export class ClickRing {
   #items: Array<string> = Array.from<string>({ length: capacityMin }).fill("")
   /** Sequence number of the same visitor's click before, or -1. */
   #previous = new Float64Array(capacityMin)
-  /** Sequence numbers of the oldest click that is held and of the next one. */
-  #oldest = 0
-  #next = 0
+  /** Sequence numbers of the oldest click that is held and of the next one. They grow for ever: safe integers, not words. */
+  #oldest: number
+  #next: number
+
+  /** @param first the first sequence number */
+  constructor(first = 0) {
+    this.#oldest = first
+    this.#next = first
+  }
 
   get size(): number {
     return this.#next - this.#oldest
@@ -34,6 +40,14 @@ export class ClickRing {
     this.#items[at] = item
     this.#previous[at] = previous
     return this.#next++
+  }
+
+  /**
+   * The sequence number of which only the lower 32 bits are known. It must be one of the last 2^32, which it is as long as its
+   * visitor is held: nobody is for so many clicks.
+   */
+  sequenceOf(lowerBits: number): number {
+    return this.#next - ((this.#next - lowerBits) >>> 0)
   }
 
   /** The clicks of a chain, newest first. */

@@ -147,7 +147,7 @@ export class VisitorTable {
     this.#rows[visitor * rowWords + sessionAt] = session
   }
 
-  /** The newest click's place in the partition's `ClickRing`, or -1. */
+  /** Lower 32 bits of the newest click's place in the partition's `ClickRing`; means nothing while there is no click. */
   click(visitor: number): number {
     return this.#rows[visitor * rowWords + clickAt]!
   }
