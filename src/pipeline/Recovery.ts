@@ -60,10 +60,6 @@ export const recover = Effect.fnUntraced(function*(
     const partition = number as Partition
     return new PartitionCore(partition, settings, checkpoints.get(partition)?.position ?? startPosition(range.start))
   })
-  yield* store.openVisitors(
-    cores.map(({ partition, reachableFrom }) => ({ partition, reachableFrom })),
-    (partition, hash, startedAt, endedAt) => cores[partition]!.cold.add(hash, startedAt, endedAt)
-  )
   const processor = new Processor(identity)
   for (const core of cores) processor.own(core)
   return processor
