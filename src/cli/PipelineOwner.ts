@@ -1,7 +1,15 @@
 /** Who processes a data directory now. Only looks: a process that is just starting must not find the lock taken by us. */
+import { Effect } from "effect"
 import { existsSync, readFileSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
-import { paths } from "./Installation.ts"
+import { owned, paths } from "./Installation.ts"
+
+/** Refuses before anything is started or said; who starts at the same moment is refused by the lock itself. */
+export const refuseOwned = (dataDirectory: string) =>
+  Effect.suspend(() => {
+    const owner = pipelineOwner(dataDirectory)
+    return owner === undefined ? Effect.void : Effect.fail(owned(dataDirectory, String(owner)))
+  })
 
 /** The process id of the pipeline of this data directory, if one runs. */
 export const pipelineOwner = (dataDirectory: string): number | undefined => {
