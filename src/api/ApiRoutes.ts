@@ -45,6 +45,9 @@ export const apiRoutes = (options: ApiOptions) =>
     visibleLatencyLayer
   ).pipe(Layer.provide(guardLayer(options.host)))
 
+/** An id of 128 characters takes up to 1,536 in a path; the router's own limit is 100. */
+export const routerConfig = { maxParamLength: 2_048 }
+
 /** What the routes share while they are served. */
 export const apiServices = Live.layer.pipe(Layer.provideMerge(FreshData.layer))
 

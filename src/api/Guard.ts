@@ -2,12 +2,24 @@
  * What stands around every route: foreign pages are kept out, headers are set, requests are counted and logged, and whatever went
  * wrong leaves as a problem.
  */
-import { Cause, Clock, Effect, Metric } from "effect"
-import { HttpRouter, HttpServerError, HttpServerRequest, HttpServerRespondable, HttpServerResponse } from "effect/http"
+import { ByteSize, Cause, Clock, Effect, Metric } from "effect"
+import {
+  HttpIncomingMessage,
+  HttpRouter,
+  HttpServerError,
+  HttpServerRequest,
+  HttpServerRespondable,
+  HttpServerResponse
+} from "effect/http"
 import { HttpApiError } from "effect/http-api"
-import { BadParameters, ForeignRequest, NotFound } from "./contract/Problems.ts"
+import { BadParameters, BodyTooLarge, ForeignRequest, NotFound } from "./contract/Problems.ts"
 import { isLoopback } from "./Keys.ts"
 import { requests, requestSeconds } from "./ServerMetrics.ts"
+
+/** The largest body: a verdict with its reason. */
+export const bodyKibibytesMax = 64
+/** When to come back after a 503, s. */
+const retryAfterSeconds = "2"
 
 /** Paths that are asked all the time and say nothing: they are not logged. */
 const quiet: ReadonlySet<string> = new Set(["/livez", "/readyz", "/metrics"])
@@ -18,13 +30,18 @@ export const guardLayer = (host: string) =>
       Effect.gen(function*() {
         const request = yield* HttpServerRequest.HttpServerRequest
         const startedAt = yield* Clock.currentTimeMillis
-        const response = yield* answered(request, host, handler)
+        const response = yield* answered(
+          request,
+          host,
+          Effect.provideService(handler, HttpIncomingMessage.MaxBodySize, ByteSize.kibibytes(bodyKibibytesMax))
+        )
         const tookMs = (yield* Clock.currentTimeMillis) - startedAt
         const path = request.url.split("?", 1)[0]!
         yield* note(request.method, path, response.status, tookMs)
         return HttpServerResponse.setHeaders(response, {
           ...(path.startsWith("/api/") && response.headers["cache-control"] === undefined &&
             { "cache-control": "no-store" }),
+          ...(response.status === 503 && { "retry-after": retryAfterSeconds }),
           ...commonHeaders
         })
       }),
@@ -54,7 +71,11 @@ const answered = <E, R>(
         return HttpServerRespondable.toResponse(new NotFound({ detail: "No route of this server has this path." }))
       }
       if (_tag === "RequestParseError") {
-        return HttpServerRespondable.toResponse(new BadParameters({ detail: "The body cannot be read as JSON." }))
+        return HttpServerRespondable.toResponse(
+          error.reason.reason === "BodyTooLarge" ?
+            new BodyTooLarge({ detail: `${bodyKibibytesMax} KiB is the most.` }) :
+            new BadParameters({ detail: "The body cannot be read as JSON." })
+        )
       }
     } else if (HttpServerRespondable.isRespondable(error)) return HttpServerRespondable.toResponse(error)
     return Effect.andThen(

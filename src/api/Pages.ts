@@ -36,7 +36,7 @@ export const pagesLayer = (directory: string) => {
     const request = yield* HttpServerRequest.HttpServerRequest
     const path = request.url.split("?", 1)[0]!
     const allowed = known.filter(({ pattern }) => pattern.test(path)).flatMap(({ methods }) => methods)
-    if (allowed.length > 0) return yield* methodNotAllowed(allowed)
+    if (allowed.length > 0 && !allowed.includes(request.method)) return yield* methodNotAllowed(allowed)
     if (path === "/api" || path.startsWith("/api/")) return yield* notFound
     if (request.method !== "GET" && request.method !== "HEAD") return yield* methodNotAllowed(["GET", "HEAD"])
     const file = yield* Effect.promise(() => fileOf(directory, path))

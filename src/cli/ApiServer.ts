@@ -4,7 +4,7 @@ import { Config, Effect, Layer, Option } from "effect"
 import { HttpRouter } from "effect/http"
 import { createServer } from "node:http"
 import { join } from "node:path"
-import { apiRoutes, apiServices } from "../api/ApiRoutes.ts"
+import { apiRoutes, apiServices, routerConfig } from "../api/ApiRoutes.ts"
 import { ApiSources } from "../api/ApiSources.ts"
 import type { PipelineFigures } from "../api/ApiSources.ts"
 import { checkAccess, parseKeys } from "../api/Keys.ts"
@@ -31,13 +31,18 @@ const pages = join(import.meta.dirname, "..", "dashboard", "dist")
 export const listen = Effect.fnUntraced(function*(options: ApiServerOptions) {
   const settings = yield* apiSettings(options.port)
   yield* Layer.build(
-    HttpRouter.serve(apiRoutes({ ...settings, pages }), { disableLogger: true, disableListenLog: true }).pipe(
-      Layer.provide(
-        NodeHttpServer.layer(server, { host: settings.host, port: settings.port, gracefulShutdownTimeout: "1 second" })
-      ),
-      Layer.provide(apiServices),
-      Layer.provide(sourcesLayer(options.pipeline))
-    )
+    HttpRouter.serve(apiRoutes({ ...settings, pages }), { routerConfig, disableLogger: true, disableListenLog: true })
+      .pipe(
+        Layer.provide(
+          NodeHttpServer.layer(server, {
+            host: settings.host,
+            port: settings.port,
+            gracefulShutdownTimeout: "1 second"
+          })
+        ),
+        Layer.provide(apiServices),
+        Layer.provide(sourcesLayer(options.pipeline))
+      )
   ).pipe(
     Effect.catchTag("ServeError", ({ cause }) =>
       Effect.fail(

@@ -1,6 +1,6 @@
 /** Every question of the API against the story of a small shop: the answers are those of plain SQL. */
 import { assert, layer } from "@effect/vitest"
-import { Effect, Stream } from "effect"
+import { Context, Effect, Layer, Stream } from "effect"
 import { defaultCoreSettings } from "../../src/domain/Settings.ts"
 import { refreshKpis } from "../../src/warehouse/KpiBacklog.ts"
 import { applyReporting } from "../../src/warehouse/Reporting.ts"
@@ -9,7 +9,7 @@ import { tellStory } from "../clickhouse/ShopStory.ts"
 import { freshWarehouseWithKpis, TemporaryWarehouse } from "../support/TemporaryWarehouse.ts"
 import { apiPlace, request } from "./ApiPlace.ts"
 
-const shop = Effect.gen(function*() {
+const openShop = Effect.gen(function*() {
   const warehouse = yield* freshWarehouseWithKpis
   const inWarehouse = Effect.provideService(Warehouse, warehouse)
   yield* applyReporting({ timeZone: "UTC" }, defaultCoreSettings).pipe(inWarehouse)
@@ -20,10 +20,15 @@ const shop = Effect.gen(function*() {
   return { ...api, warehouse, sql }
 })
 
-layer(TemporaryWarehouse, { excludeTestServices: true, timeout: "60 seconds" })("the API", (it) => {
+class Shop extends Context.Service<Shop, Effect.Success<typeof openShop>>()("test/api/Shop") {}
+
+/** One for all: only the last test changes anything. */
+const ShopOpen = Layer.effect(Shop, openShop).pipe(Layer.provide(TemporaryWarehouse))
+
+layer(ShopOpen, { excludeTestServices: true, timeout: "60 seconds" })("the API", (it) => {
   it.effect("answers with the numbers that SQL has", () =>
     Effect.gen(function*() {
-      const { client, sql } = yield* shop
+      const { client, sql } = yield* Shop
       const daily = yield* client.metrics.daily({ query: { segment: "all" } })
       const stored = yield* sql(
         "SELECT toString(metric_date) AS day, total_clicks, toString(total_revenue) AS revenue, sessions, status FROM daily_metrics WHERE segment = 'all' ORDER BY metric_date"
@@ -110,7 +115,7 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: "60 seconds" })(
 
   it.effect("pages through all sessions once, whatever the size of a page and the filter", () =>
     Effect.gen(function*() {
-      const { client, sql } = yield* shop
+      const { client, sql } = yield* Shop
       const all = (yield* sql("SELECT session_id FROM sessions ORDER BY session_id DESC")).map((row) =>
         row["session_id"]
       )
@@ -140,7 +145,7 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: "60 seconds" })(
 
   it.effect("tells of a session, its events, its visitor, its findings, and where an event went", () =>
     Effect.gen(function*() {
-      const { client, sql } = yield* shop
+      const { client, sql } = yield* Shop
       const [bot] = yield* sql("SELECT session_id, clicks FROM sessions WHERE visitor_id = 'bot'")
       const id = String(bot!["session_id"])
       const one = yield* client.sessions.one({ params: { id } })
@@ -160,6 +165,9 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: "60 seconds" })(
       assert.strictEqual(events.data.length, 60)
       const ada = yield* client.sessions.visitor({ params: { id: "ada" } })
       assert.deepStrictEqual([ada.data.sessions, ada.data.events, ada.data.revenue], [2, 7, "22"])
+      // 128 characters are an id, whatever they take in a path: no such visitor, and no such route, are told apart.
+      const unknown = yield* Effect.flip(client.sessions.visitor({ params: { id: "ü".repeat(128) } }))
+      assert.include(unknown.message, "No visitor")
       const traced = yield* client.operations.trace({ params: { event_id: "e7" } })
       assert.deepStrictEqual(traced.data.map(({ outcome }) => outcome), ["accepted", "late"])
       assert.strictEqual(
@@ -179,27 +187,9 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: "60 seconds" })(
       assert.strictEqual(states[0]!.outcomes.late, 2)
     }))
 
-  it.effect("records and clears verdicts", () =>
-    Effect.gen(function*() {
-      const { client } = yield* shop
-      const account = { reason: "seen in the shop", author: "test'; DROP TABLE verdicts; --" }
-      yield* client.verdicts.record({ payload: { scope: "visitor", id: "bot", verdict: "human", ...account } })
-      const set = yield* client.verdicts.list({ query: { scope: "visitor", id: "bot" } })
-      assert.deepStrictEqual(set.data.map(({ author, holds, verdict }) => [verdict, author, holds]), [[
-        "human",
-        account.author,
-        true
-      ]])
-      yield* client.verdicts.record({ payload: { scope: "visitor", id: "bot", verdict: "clear", ...account } })
-      const refused = yield* Effect.flip(
-        client.verdicts.record({ payload: { scope: "visitor", id: "bot", verdict: "clear", ...account } })
-      )
-      assert.strictEqual(refused._tag, "VerdictConflict")
-    }))
-
   it.effect("gives rows as CSV and Parquet, and a final day an ETag", () =>
     Effect.gen(function*() {
-      const { url } = yield* shop
+      const { url } = yield* Shop
       const csv = yield* request(`${url}/api/v1/metrics/funnel/2026-03-02`, { headers: { accept: "text/csv" } })
       assert.match(csv.headers.get("content-type")!, /^text\/csv/)
       assert.strictEqual(
@@ -223,7 +213,7 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: "60 seconds" })(
 
   it.effect("describes itself in valid OpenAPI 3.1, and its documents need no network", () =>
     Effect.gen(function*() {
-      const { url } = yield* shop
+      const { url } = yield* Shop
       const document = JSON.parse((yield* request(`${url}/openapi.json`)).text)
       assert.match(document.openapi, /^3\.1\./)
       const { Validator } = yield* Effect.promise(() => import("@seriousme/openapi-schema-validator"))
@@ -233,5 +223,23 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: "60 seconds" })(
       const docs = yield* request(`${url}/docs`)
       assert.notMatch(docs.text, /<(script|link)[^>]+(src|href)="?(https?:)?\/\//)
       assert.match(docs.headers.get("content-security-policy")!, /default-src 'none'/)
+    }))
+
+  it.effect("records and clears verdicts", () =>
+    Effect.gen(function*() {
+      const { client } = yield* Shop
+      const account = { reason: "seen in the shop", author: "test'; DROP TABLE verdicts; --" }
+      yield* client.verdicts.record({ payload: { scope: "visitor", id: "bot", verdict: "human", ...account } })
+      const set = yield* client.verdicts.list({ query: { scope: "visitor", id: "bot" } })
+      assert.deepStrictEqual(set.data.map(({ author, holds, verdict }) => [verdict, author, holds]), [[
+        "human",
+        account.author,
+        true
+      ]])
+      yield* client.verdicts.record({ payload: { scope: "visitor", id: "bot", verdict: "clear", ...account } })
+      const refused = yield* Effect.flip(
+        client.verdicts.record({ payload: { scope: "visitor", id: "bot", verdict: "clear", ...account } })
+      )
+      assert.strictEqual(refused._tag, "VerdictConflict")
     }))
 })

@@ -4,7 +4,7 @@ import { Effect, Layer } from "effect"
 import { FetchHttpClient, HttpRouter } from "effect/http"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
-import { apiRoutes, apiServices } from "../../src/api/ApiRoutes.ts"
+import { apiRoutes, apiServices, routerConfig } from "../../src/api/ApiRoutes.ts"
 import { ApiSources } from "../../src/api/ApiSources.ts"
 import { makeClient } from "../../src/api/Client.ts"
 import type { Key } from "../../src/api/Keys.ts"
@@ -42,7 +42,7 @@ export const apiPlace = Effect.fnUntraced(function*(warehouse: Warehouse["Servic
         adminKeys: options.adminKeys ?? [],
         pages: options.pages ?? "/nowhere"
       }),
-      { disableLogger: true, disableListenLog: true }
+      { routerConfig, disableLogger: true, disableListenLog: true }
     ).pipe(
       Layer.provide(NodeHttpServer.layer(() => server, { host: "127.0.0.1", port: 0 })),
       Layer.provide(apiServices),

@@ -21,6 +21,12 @@ export class BadParameters extends HttpApiError.Problem<BadParameters>()("BadPar
   title: "The parameters do not fit"
 }) {}
 
+export class BodyTooLarge extends HttpApiError.Problem<BodyTooLarge>()("BodyTooLarge", {
+  type: "urn:guardian:problem:body-too-large",
+  status: 413,
+  title: "The body is larger than any that is meant"
+}) {}
+
 export class Unauthorized extends HttpApiError.Problem<Unauthorized>()("Unauthorized", {
   type: "urn:guardian:problem:unauthorized",
   status: 401,

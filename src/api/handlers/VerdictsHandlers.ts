@@ -36,7 +36,7 @@ const record = Effect.fnUntraced(function*({ author, id, reason, scope, verdict 
     Effect.catchTag("VerdictRefused", ({ message }) => Effect.fail(new VerdictConflict({ detail: message }))),
     Effect.catchTag("WarehouseError", asProblem)
   )
-  yield* Effect.logInfo(`verdict ${verdict} on a ${scope} by ${author}: version ${version}`)
+  yield* Effect.logInfo(`a verdict was recorded by HTTP: ${verdict} on a ${scope}, version ${version}`)
   return { version }
 })
 
