@@ -220,6 +220,24 @@ layer(ShopOpen, { excludeTestServices: true, timeout: "60 seconds" })("the API",
       const verdict = yield* Effect.promise(() => new Validator().validate(document))
       assert.isTrue(verdict.valid, JSON.stringify(verdict.errors))
       assert.isAbove(Object.keys(document.paths).length, 20)
+      // What it says of numbers is what the server does.
+      let asked = 0
+      for (const [path, { get }] of Object.entries<any>(document.paths)) {
+        for (const { name, schema } of get?.parameters ?? []) {
+          if (schema.type !== "integer" || path.includes("{")) continue
+          for (
+            const [value, good] of [[schema.minimum - 1, false], [schema.minimum, true], [schema.maximum, true], [
+              schema.maximum + 1,
+              false
+            ]]
+          ) {
+            const { status } = yield* request(`${url}${path}?${name}=${value}`)
+            assert.strictEqual(status, good ? 200 : 400, `${path}?${name}=${value}`)
+            asked++
+          }
+        }
+      }
+      assert.isAbove(asked, 30)
       const docs = yield* request(`${url}/docs`)
       assert.notMatch(docs.text, /<(script|link)[^>]+(src|href)="?(https?:)?\/\//)
       assert.match(docs.headers.get("content-security-policy")!, /default-src 'none'/)

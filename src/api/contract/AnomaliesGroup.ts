@@ -1,6 +1,7 @@
 /** Findings that stand. */
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
+import { periodMax } from "./DocumentedLimits.ts"
 import { Count, cursor, limit, Name, Page, SessionId, Time, wholeBetween } from "./Fields.ts"
 import { BadParameters, dataProblems } from "./Problems.ts"
 import { asRowFormats } from "./RowFormats.ts"
@@ -50,7 +51,9 @@ export class AnomaliesGroup extends HttpApiGroup.make("anomalies").add(
     OpenApi.annotations({ summary: "Findings by rule" })
   ),
   HttpApiEndpoint.get("timeline", "/anomalies/timeline", {
-    query: { hours: wholeBetween(1, 24 * 31, 24, "Hours of event time that end with the newest finding") },
+    query: {
+      hours: wholeBetween(1, periodMax.timelineHours, 24, "Hours of event time that end with the newest finding")
+    },
     success: Page(AnomalyHour),
     error: dataProblems
   }).annotateMerge(OpenApi.annotations({ summary: "Findings by hour and rule; hours without any are left out" })),

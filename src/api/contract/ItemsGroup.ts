@@ -1,6 +1,7 @@
 /** What is looked at and bought. */
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
+import { periodMax } from "./DocumentedLimits.ts"
 import { Count, Day, limit, Money, Page, Segment, segment, wholeBetween } from "./Fields.ts"
 import { dataProblems, NotFound } from "./Problems.ts"
 import { asRowFormats } from "./RowFormats.ts"
@@ -48,7 +49,11 @@ export class ItemsGroup extends HttpApiGroup.make("items").add(
   HttpApiEndpoint.get("categories", "/items/categories/:date", { ...ofDay, success: Page(PopularCategory) })
     .annotateMerge(asRowFormats).annotateMerge(OpenApi.annotations({ summary: "Categories of one day by rank" })),
   HttpApiEndpoint.get("trending", "/items/trending", {
-    query: { days: wholeBetween(1, 31, 1, "Days of each of the two periods that are compared"), segment, limit },
+    query: {
+      days: wholeBetween(1, periodMax.trendingDays, 1, "Days of each of the two periods that are compared"),
+      segment,
+      limit
+    },
     success: Page(TrendingItem),
     error: dataProblems
   }).annotateMerge(asRowFormats).annotateMerge(OpenApi.annotations({

@@ -1,6 +1,7 @@
 /** Figures of days, as the KPI views keep them. */
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
+import { periodMax } from "./DocumentedLimits.ts"
 import { Answer, Count, Day, Money, Page, Segment, segment, Time, wholeBetween } from "./Fields.ts"
 import { BadParameters, dataProblems, NotFound } from "./Problems.ts"
 import { asRowFormats } from "./RowFormats.ts"
@@ -93,7 +94,10 @@ export class MetricsGroup extends HttpApiGroup.make("metrics").add(
       OpenApi.annotations({ summary: "How far the sessions of one day came" })
     ),
   HttpApiEndpoint.get("summary", "/metrics/summary", {
-    query: { days: wholeBetween(1, 183, 7, "Days of a period; the newest ends on the newest day with data"), segment },
+    query: {
+      days: wholeBetween(1, periodMax.summaryDays, 7, "Days of a period; the newest ends on the newest day with data"),
+      segment
+    },
     success: Answer(Summary),
     error: [NotFound, ...dataProblems]
   }).annotateMerge(OpenApi.annotations({ summary: "A period and the one before it" }))

@@ -6,6 +6,8 @@ import { Answer, Count, cursor, limit, Money, Name, Page, SessionId, Time } from
 import { BadParameters, dataProblems, NotFound } from "./Problems.ts"
 import { asRowFormats } from "./RowFormats.ts"
 
+const uint32 = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2 ** 32 - 1 }))
+
 export const Session = Schema.Struct({
   session_id: Schema.String,
   visitor_id: Schema.String,
@@ -86,8 +88,8 @@ export class SessionsGroup extends HttpApiGroup.make("sessions").add(
       from: Schema.optionalKey(Schema.String).annotate({ description: "Opened at or after, RFC 3339" }),
       to: Schema.optionalKey(Schema.String).annotate({ description: "Opened before, RFC 3339" }),
       flagged: Schema.optionalKey(Schema.Literals(["true", "false"])),
-      min_events: Schema.optionalKey(Count),
-      min_purchases: Schema.optionalKey(Count)
+      min_events: Schema.optionalKey(uint32),
+      min_purchases: Schema.optionalKey(uint32)
     },
     success: Page(Session),
     error: [BadParameters, ...dataProblems]

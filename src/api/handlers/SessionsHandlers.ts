@@ -45,8 +45,8 @@ const list = Effect.fnUntraced(function*(given: ListQuery) {
     before: cursor?.[0] ?? (to === undefined ? "g" : idAt(to)),
     from: from === undefined ? "" : idAt(from),
     flagged: given.flagged === undefined ? undefined : given.flagged === "true",
-    minEvents: Math.min(given.min_events ?? 0, uint32Max),
-    minPurchases: Math.min(given.min_purchases ?? 0, uint32Max)
+    minEvents: given.min_events ?? 0,
+    minPurchases: given.min_purchases ?? 0
   }
   const range = yield* rangeOf(query)
   return yield* answerRows<typeof Session.Type>({
@@ -58,8 +58,6 @@ const list = Effect.fnUntraced(function*(given: ListQuery) {
     }
   })
 })
-
-const uint32Max = 2 ** 32 - 1
 
 /** An absorbed id means the session that holds its events now. */
 const resolvedId = Effect.fnUntraced(function*(id: string) {
