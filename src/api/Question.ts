@@ -28,6 +28,7 @@ export const ask = <Row>(sql: string, parameters: Parameters = {}): Effect.Effec
   ApiSources
 > =>
   ApiSources.use(({ reader }) => reader.query(`${sql}${settings}`, parameters)).pipe(
+    Effect.retry(onceMore),
     Effect.map((rows) => rows as unknown as ReadonlyArray<Row>),
     Effect.catchTag("WarehouseError", asProblem)
   )
@@ -35,12 +36,16 @@ export const ask = <Row>(sql: string, parameters: Parameters = {}): Effect.Effec
 /** The same in a format of ClickHouse's. */
 export const askBytes = (sql: string, format: "CSVWithNames" | "Parquet", parameters: Parameters) =>
   ApiSources.use(({ reader }) => reader.queryBytes(`${sql}${settings} FORMAT ${format}`, parameters)).pipe(
+    Effect.retry(onceMore),
     Effect.catchTag("WarehouseError", asProblem)
   )
 
 const timeoutExceeded = 159
 /** The schema is not there yet, or older than this program. */
 const noSchema: ReadonlySet<number> = new Set([60, 81])
+
+/** ClickHouse closes idle connections; a question that was just sent on one is asked once more. */
+const onceMore = { times: 1, while: ({ code, retryable }: WarehouseError) => retryable && code === 0 }
 
 /** Neither passwords nor statements leave the house: the details go to the log. */
 export const asProblem = (error: WarehouseError): Effect.Effect<never, Unavailable | TookTooLong> => {

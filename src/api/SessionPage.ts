@@ -71,13 +71,14 @@ export const rangeOf = Effect.fnUntraced(function*(query: SessionQuery) {
     })
     const { found, low } = reach!
     const range: SessionRange = { low: found === 0 ? query.from : low, atEnd: found < ids }
-    if (range.atEnd || ids >= idsMax) return range
+    // Without a filter only tombstones are left out, for which the slack is.
+    if (range.atEnd || ids >= idsMax || !filtered) return range
     const enough = yield* ask<{ readonly session_id: string }>(
       `SELECT session_id FROM (${pageSql(query.flagged)})`,
       parametersOf(query, range.low)
     )
     if (enough.length >= query.limit) return range
-    ids = Math.min(idsMax, ids * (filtered ? 16 : 4))
+    ids = Math.min(idsMax, ids * 16)
   }
 })
 

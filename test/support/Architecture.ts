@@ -22,7 +22,7 @@ const wiring = "src/cli/"
 
 /** Parts of Effect that are not stable and whose folders can do without nothing else: HTTP is theirs. */
 const unstableOf: Readonly<Record<string, ReadonlyArray<string>>> = {
-  api: ["http", "http-api", "observability"]
+  api: ["http", "http-api", "observability", "ByteSize"]
 }
 
 /** What may be imported at run time where results are decided. */

@@ -95,7 +95,7 @@ export class SessionsGroup extends HttpApiGroup.make("sessions").add(
     error: [BadParameters, ...dataProblems]
   }).annotateMerge(asRowFormats).annotateMerge(OpenApi.annotations({
     summary: "Sessions, newest first",
-    description: "With filters a page may be short, or even empty, while next_cursor says that there is more."
+    description: "A page may be short, or with filters even empty, while next_cursor says that there is more."
   })),
   HttpApiEndpoint.get("one", "/sessions/:id", {
     params: { id: SessionId },
