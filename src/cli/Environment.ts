@@ -39,6 +39,25 @@ export const reportingVariables = {
   }
 } as const satisfies Readonly<Record<string, Variable>>
 
+/** They decide who may ask the API. They are text, not numbers. */
+export const accessVariables = {
+  apiHost: {
+    name: "GUARDIAN_API_HOST",
+    meaning: "Address that API and dashboard listen on; one that others can reach needs read keys",
+    fallback: "127.0.0.1"
+  },
+  apiReadKeys: {
+    name: "GUARDIAN_API_READ_KEYS",
+    meaning: "Who may read: name=SHA-256 of the key in hex, commas between",
+    fallback: "none"
+  },
+  apiAdminKeys: {
+    name: "GUARDIAN_API_ADMIN_KEYS",
+    meaning: "Who may set verdicts too, in the same form",
+    fallback: "none"
+  }
+} as const satisfies Readonly<Record<string, Variable>>
+
 /** They decide where and how fast, never what. */
 export const processVariables = {
   httpPort: {
@@ -70,6 +89,11 @@ export const processVariables = {
     name: "GUARDIAN_ANALYST_QUERIES",
     meaning: "Statements of analysts at a time",
     fallback: "4"
+  },
+  apiPort: {
+    name: "GUARDIAN_API_PORT",
+    meaning: "Port of API and dashboard",
+    fallback: "8080"
   },
   visitorsInMemoryMax: {
     name: "GUARDIAN_VISITORS_IN_MEMORY",

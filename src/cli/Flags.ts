@@ -23,6 +23,12 @@ export const tcpPort = Flag.Int("tcp-port").pipe(
   Flag.map(Option.getOrUndefined)
 )
 
+export const apiPort = Flag.Int("api-port").pipe(
+  Flag.withDescription("Port of API and dashboard (else GUARDIAN_API_PORT, or 8080)"),
+  Flag.optional,
+  Flag.map(Option.getOrUndefined)
+)
+
 export const partitions = Flag.Int("partitions").pipe(
   Flag.withDescription("Partitions of a new log (default 6)"),
   Flag.optional,

@@ -3,27 +3,28 @@ import { Command, Flag } from "effect/cli"
 import { randomInt } from "node:crypto"
 import { PipelineStatus } from "../../pipeline/PipelineStatus.ts"
 import { Warehouse } from "../../warehouse/Warehouse.ts"
-import { dataDir, httpPort, print, tcpPort } from "../Flags.ts"
+import { apiPort, dataDir, httpPort, print, tcpPort } from "../Flags.ts"
 import { RunningWarehouse } from "../Installation.ts"
 import { beat, markLive } from "../LiveLog.ts"
 import { liveTraffic } from "../LiveTraffic.ts"
 import { refuseOwned } from "../PipelineOwner.ts"
 import { process as processLog } from "../Processing.ts"
-import { printStopped, servingLayer } from "./serve.ts"
+import { listening, printStopped, servingLayer } from "./serve.ts"
 
 const rate = Flag.Finite("rate").pipe(Flag.withDescription("Simulated events per second"), Flag.withDefault(500))
 
 /** Everything embedded, with simulated traffic: what `npm start` runs. */
 export const demo = Command.make(
   "demo",
-  { dataDir, rate, httpPort, tcpPort },
-  Effect.fn(function*({ dataDir, httpPort, rate, tcpPort }) {
+  { dataDir, rate, httpPort, tcpPort, apiPort },
+  Effect.fn(function*({ apiPort, dataDir, httpPort, rate, tcpPort }) {
     yield* refuseOwned(dataDir)
     const status = new PipelineStatus()
     yield* print(
       `Clickstream Guardian: starting log, ClickHouse, pipeline and ${rate} simulated events/s in ${dataDir} ...`
     )
     yield* Effect.gen(function*() {
+      yield* listening(apiPort, () => status)
       yield* printHowToQuery(dataDir)
       yield* markLive(dataDir)
       yield* Effect.raceAllFirst([
@@ -36,6 +37,7 @@ export const demo = Command.make(
         Effect.repeat(printCounts(status), Schedule.spaced("2 seconds"))
       ])
     }).pipe(
+      Effect.scoped,
       Effect.provide(servingLayer(dataDir, { httpPort, tcpPort })),
       Effect.onInterrupt(() => printStopped(status))
     )

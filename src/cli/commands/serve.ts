@@ -1,14 +1,16 @@
 import { Effect, Layer, Schedule } from "effect"
-import { Command } from "effect/cli"
+import { Command, Flag } from "effect/cli"
 import { randomUUID } from "node:crypto"
 import { EventLog } from "../../log/EventLog.ts"
 import { audit } from "../../operations/audit/Audit.ts"
 import { nightly } from "../../operations/audit/Nightly.ts"
 import { PipelineStatus } from "../../pipeline/PipelineStatus.ts"
+import { listen } from "../ApiServer.ts"
 import { auditHour } from "../Environment.ts"
-import { dataDir, httpPort, partitions, print, tcpPort } from "../Flags.ts"
+import { apiPort, dataDir, httpPort, partitions, print, tcpPort } from "../Flags.ts"
 import {
   eventSchemaId,
+  existingLogLayer,
   logLayer,
   registryLayer,
   RunningWarehouse,
@@ -20,16 +22,23 @@ import { beat } from "../LiveLog.ts"
 import { refuseOwned } from "../PipelineOwner.ts"
 import { process as processLog } from "../Processing.ts"
 
+const role = Flag.Literals("role", ["all", "pipeline", "api"]).pipe(
+  Flag.withDescription("What this process does"),
+  Flag.withDefault("all" as const)
+)
+
 /** Runs warehouse and pipeline until it is stopped. */
 export const serve = Command.make(
   "serve",
-  { dataDir, httpPort, tcpPort, partitions },
-  Effect.fn(function*({ dataDir, httpPort, partitions, tcpPort }) {
+  { dataDir, httpPort, tcpPort, apiPort, partitions, role },
+  Effect.fn(function*({ apiPort, dataDir, httpPort, partitions, role, tcpPort }) {
+    if (role === "api") return yield* serveApi(dataDir, { httpPort, tcpPort }, apiPort)
     yield* refuseOwned(dataDir)
     const status = new PipelineStatus()
     yield* Effect.gen(function*() {
       yield* eventSchemaId
       const warehouse = yield* RunningWarehouse
+      if (role === "all") yield* listening(apiPort, () => status)
       yield* print(`ClickHouse at ${warehouse.url}; processing ${dataDir}; stop with Ctrl-C`)
       yield* Effect.raceAllFirst([
         processLog({ dataDirectory: dataDir, until: "stopped", status }),
@@ -38,11 +47,31 @@ export const serve = Command.make(
         Effect.repeat(reportStatus(status), Schedule.spaced("10 seconds"))
       ])
     }).pipe(
+      Effect.scoped,
       Effect.provide(servingLayer(dataDir, { httpPort, tcpPort }, partitions)),
       Effect.onInterrupt(() => printStopped(status))
     )
   })
-).pipe(Command.withDescription("Run the warehouse and process the log until stopped"))
+).pipe(Command.withDescription("Run the warehouse, process the log and answer the API until stopped"))
+
+/** The API alone: it reads what another process writes, and waits for the warehouse when that is away. */
+const serveApi = (dataDirectory: string, ports: WarehousePorts, apiPort: number | undefined) =>
+  Effect.gen(function*() {
+    yield* listening(apiPort, undefined)
+    const warehouse = yield* RunningWarehouse
+    yield* warehouse.failed
+  }).pipe(
+    Effect.scoped,
+    Effect.provide(Layer.merge(warehouseLayer(dataDirectory, ports), existingLogLayer(dataDirectory)))
+  )
+
+/** Starts the API's listener and says where it is. */
+export const listening = Effect.fnUntraced(
+  function*(port: number | undefined, pipeline: (() => PipelineStatus) | undefined) {
+    const url = yield* listen({ port, pipeline })
+    yield* print(`API and dashboard at ${url} (questions: ${url}/docs)`)
+  }
+)
 
 const nightlyAudit = Effect.flatMap(
   auditHour,

@@ -2,6 +2,7 @@
 import { Effect, Result } from "effect"
 import type { CoreSettings } from "../../domain/Settings.ts"
 import {
+  accessVariables,
   coreSettings,
   coreVariables,
   processVariables,
@@ -20,14 +21,17 @@ export interface Setting {
 }
 
 export const settings = (): ReadonlyArray<Setting> =>
-  [...coreVariables, ...Object.values(reportingVariables), ...Object.values(processVariables)].map(
-    ({ fallback, meaning, name }) => {
-      const set = process.env[name] ?? ""
-      return set === "" ?
-        { name, value: fallback, source: "default", meaning } :
-        { name, value: set, source: "environment", meaning }
-    }
-  )
+  [
+    ...coreVariables,
+    ...Object.values(reportingVariables),
+    ...Object.values(processVariables),
+    ...Object.values(accessVariables)
+  ].map(({ fallback, meaning, name }) => {
+    const set = process.env[name] ?? ""
+    return set === "" ?
+      { name, value: fallback, source: "default", meaning } :
+      { name, value: set, source: "environment", meaning }
+  })
 
 const { fail, ok } = checksOf("settings")
 

@@ -1,0 +1,27 @@
+/** What the API reads from, and the one thing it writes with. */
+import { Context } from "effect"
+import type { Effect } from "effect"
+import type { LogError, PartitionRange } from "../log/EventLog.ts"
+import type { Warehouse } from "../warehouse/Warehouse.ts"
+
+/** What a pipeline in the same process says of itself, for `/metrics`. */
+export interface PipelineFigures {
+  readonly state: string
+  readonly waitingFor: string
+  readonly flushes: number
+  /** Times of the newest flushes, ms. */
+  readonly flushMs: ReadonlyArray<number>
+  readonly visitorsInMemory: number
+  readonly idsInMemory: number
+}
+
+export class ApiSources extends Context.Service<ApiSources, {
+  /** The read-only user: every question goes through it. */
+  readonly reader: Warehouse["Service"]
+  /** Records verdicts, nothing else. */
+  readonly writer: Warehouse["Service"]
+  /** By partition; undefined where the log is not at hand. */
+  readonly logRanges: Effect.Effect<ReadonlyArray<PartitionRange> | undefined, LogError>
+  /** Undefined where the pipeline runs in another process. */
+  readonly pipeline: (() => PipelineFigures) | undefined
+}>()("guardian/api/ApiSources") {}

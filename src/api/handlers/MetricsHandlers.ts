@@ -1,0 +1,117 @@
+import { Effect } from "effect"
+import { HttpApiBuilder } from "effect/http-api"
+import { rangeDaysMax } from "../contract/Fields.ts"
+import { GuardianApi } from "../contract/GuardianApi.ts"
+import type { DailyMetrics, FunnelStage, HourlyTraffic, PeriodFigures } from "../contract/MetricsGroup.ts"
+import { BadParameters, NotFound } from "../contract/Problems.ts"
+import { freshness } from "../FreshData.ts"
+import { ask } from "../Question.ts"
+import { answerOne, answerRows } from "../RowAnswer.ts"
+
+const columns = `metric_date, segment, total_clicks, total_purchases, unique_visitors, unique_items, total_revenue,
+  CAST(revenue_by_currency, 'Map(String, String)') AS revenue_by_currency, avg_order_value, sessions, conversion_rate,
+  avg_session_duration_sec, avg_clicks_per_session, bounce_rate, late_events, late_revenue, status, open_sessions, verdicts,
+  time_zone, refreshed_at`
+
+const daySql = `SELECT ${columns} FROM daily_metrics WHERE metric_date = {date:Date} AND segment = {segment:String}`
+const rangeSql = `SELECT ${columns} FROM daily_metrics
+WHERE metric_date >= {from:Date} AND metric_date <= {to:Date} AND segment = {segment:String} ORDER BY metric_date`
+const hoursSql = `SELECT metric_date, segment, hour_start, local_hour, clicks, purchases, unique_visitors, revenue
+FROM hourly_traffic WHERE metric_date = {date:Date} AND segment = {segment:String} ORDER BY hour_start`
+const funnelSql = `SELECT metric_date, segment, stage, session_count, percentage, drop_rate FROM session_funnel
+WHERE metric_date = {date:Date} AND segment = {segment:String}
+ORDER BY indexOf(['VIEW', 'MULTI_VIEW', 'ADD_TO_CART', 'PURCHASE'], stage)`
+
+/** The newest day with figures. */
+const newestDaySql =
+  "SELECT toString(max(metric_date)) AS day, count() AS days FROM daily_metrics_raw WHERE segment = 'all'"
+
+export const newestDay = Effect.map(
+  ask<{ readonly day: string; readonly days: number }>(newestDaySql),
+  ([newest]) => newest === undefined || newest.days === 0 ? undefined : newest.day
+)
+
+interface DayStanding {
+  readonly status: string
+  readonly refreshed_at: string
+}
+
+/** What the figures of a final day stand on; undefined while they may still change by themselves. No such day: 404. */
+export const finalDay = Effect.fnUntraced(function*(date: string, segment: string) {
+  const [day] = yield* ask<DayStanding>(
+    "SELECT status, refreshed_at FROM daily_metrics WHERE metric_date = {date:Date} AND segment = {segment:String}",
+    { date, segment }
+  )
+  if (day === undefined) return yield* noSuchDay(date)
+  return day.status === "final" ? day.refreshed_at : undefined
+})
+
+const noSuchDay = (date: string) => new NotFound({ detail: `There are no figures of ${date}.` })
+
+const dayMs = 86_400_000
+const shifted = (day: string, days: number): string =>
+  new Date(Date.parse(day) + days * dayMs).toISOString().slice(0, 10)
+
+const daily = Effect.fnUntraced(function*(query: { from?: string; to?: string; segment: string }) {
+  const to = query.to ?? (yield* newestDay) ?? "1970-01-01"
+  const from = query.from ?? shifted(to < "1970-02-01" ? "1970-02-01" : to, -29)
+  const days = (Date.parse(to) - Date.parse(from)) / dayMs + 1
+  if (query.from !== undefined && days < 1) return yield* new BadParameters({ detail: "from must not be after to" })
+  if (days > rangeDaysMax) {
+    return yield* new BadParameters({ detail: `from and to span ${days} days; ${rangeDaysMax} is the most` })
+  }
+  return yield* answerRows<typeof DailyMetrics.Type>({
+    sql: rangeSql,
+    parameters: { from, to, segment: query.segment }
+  })
+})
+
+const periodSql = `
+SELECT count() AS days_with_data, sum(total_clicks) AS total_clicks, sum(total_purchases) AS total_purchases,
+  sum(total_revenue) AS total_revenue,
+  if(total_purchases = 0, toDecimal128(0, 4), total_revenue / greatest(total_purchases, 1)) AS avg_order_value,
+  sum(m.sessions) AS sessions, sum(m.purchase_sessions) / greatest(sum(m.sessions), 1) AS conversion_rate,
+  sum(m.duration_ms) / 1000 / greatest(sum(m.sessions), 1) AS avg_session_duration_sec,
+  sum(m.bounces) / greatest(sum(m.sessions), 1) AS bounce_rate, sum(m.late_events) AS late_events
+FROM daily_metrics_raw AS m FINAL
+WHERE m.time_zone = (SELECT time_zone FROM reporting) AND m.segment = {segment:String}
+  AND m.metric_date >= {from:Date} AND m.metric_date <= {to:Date}`
+
+const period = Effect.fnUntraced(function*(to: string, days: number, segment: string) {
+  const from = shifted(to, 1 - days)
+  const [row] = yield* ask<Omit<typeof PeriodFigures.Type, "from" | "to">>(periodSql, { from, to, segment })
+  return { from, to, ...row! }
+})
+
+const summary = Effect.fnUntraced(function*({ days, segment }: { readonly days: number; readonly segment: string }) {
+  const to = yield* newestDay
+  if (to === undefined) return yield* new NotFound({ detail: "There are no figures yet." })
+  const [current, previous] = yield* Effect.all(
+    [period(to, days, segment), period(shifted(to, -days), days, segment)],
+    { concurrency: 2 }
+  )
+  return { data: { current, previous }, freshness: yield* freshness }
+})
+
+export const MetricsHandlers = HttpApiBuilder.group(GuardianApi, "metrics", (handlers) =>
+  handlers.handleAll({
+    daily: ({ query }) => daily(query),
+    day: Effect.fnUntraced(function*({ params: { date }, query: { segment } }) {
+      const [day] = yield* ask<typeof DailyMetrics.Type>(daySql, { date, segment })
+      if (day === undefined) return yield* noSuchDay(date)
+      return yield* answerOne(day, day.status === "final" ? day.refreshed_at : undefined)
+    }),
+    hourly: Effect.fnUntraced(function*({ params, query: { segment } }) {
+      const finalAs = yield* finalDay(params.date, segment)
+      return yield* answerRows<typeof HourlyTraffic.Type>({
+        sql: hoursSql,
+        parameters: { ...params, segment },
+        finalAs
+      })
+    }),
+    funnel: Effect.fnUntraced(function*({ params, query: { segment } }) {
+      const finalAs = yield* finalDay(params.date, segment)
+      return yield* answerRows<typeof FunnelStage.Type>({ sql: funnelSql, parameters: { ...params, segment }, finalAs })
+    }),
+    summary: ({ query }) => summary(query)
+  }))

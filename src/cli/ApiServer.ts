@@ -1,0 +1,96 @@
+/** The API's listener: its settings, its two clients of the warehouse, and Node's HTTP server. */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import { Config, Effect, Layer, Option } from "effect"
+import { HttpRouter } from "effect/http"
+import { createServer } from "node:http"
+import { join } from "node:path"
+import { apiRoutes, apiServices, routerConfig } from "../api/ApiRoutes.ts"
+import { ApiSources } from "../api/ApiSources.ts"
+import type { PipelineFigures } from "../api/ApiSources.ts"
+import { checkAccess, parseKeys } from "../api/Keys.ts"
+import { EventLog } from "../log/EventLog.ts"
+import * as ClickHouseWarehouse from "../warehouse/ClickHouseWarehouse.ts"
+import { accessVariables, processVariables, SettingsError, wholeNumber } from "./Environment.ts"
+import type { Variable } from "./Environment.ts"
+import { InstallationError, RunningWarehouse } from "./Installation.ts"
+
+export interface ApiServerOptions {
+  readonly port: number | undefined
+  readonly pipeline: (() => PipelineFigures) | undefined
+}
+
+/** Limits of a connection, ms: a client that is slow to ask is not waited for. */
+const headersTimeoutMs = 10_000
+const requestTimeoutMs = 30_000
+const connectionsMax = 1_000
+
+/** Where a build puts the dashboard. */
+const pages = join(import.meta.dirname, "..", "dashboard", "dist")
+
+/** Listens until the scope ends, and says where. Refused: a public address without keys, a port that is taken. */
+export const listen = Effect.fnUntraced(function*(options: ApiServerOptions) {
+  const settings = yield* apiSettings(options.port)
+  yield* Layer.build(
+    HttpRouter.serve(apiRoutes({ ...settings, pages }), { routerConfig, disableLogger: true, disableListenLog: true })
+      .pipe(
+        Layer.provide(
+          NodeHttpServer.layer(server, {
+            host: settings.host,
+            port: settings.port,
+            gracefulShutdownTimeout: "1 second"
+          })
+        ),
+        Layer.provide(apiServices),
+        Layer.provide(sourcesLayer(options.pipeline))
+      )
+  ).pipe(
+    Effect.catchTag("ServeError", ({ cause }) =>
+      Effect.fail(
+        new InstallationError({
+          message: `API and dashboard cannot listen on ${settings.host}:${settings.port}: ${
+            cause instanceof Error ? cause.message : String(cause)
+          }. Name another port with --api-port or ${processVariables.apiPort.name}.`
+        })
+      ))
+  )
+  return `http://${settings.host.includes(":") ? `[${settings.host}]` : settings.host}:${settings.port}`
+})
+
+const server = () => {
+  const made = createServer({ headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs })
+  made.maxConnections = connectionsMax
+  return made
+}
+
+const textOf = (variable: Variable) =>
+  Config.String(variable.name).pipe(
+    Config.withDefault(""),
+    Effect.mapError((error) => new SettingsError({ message: error.message }))
+  )
+
+const apiSettings = Effect.fnUntraced(function*(flag: number | undefined) {
+  const { apiAdminKeys, apiHost, apiReadKeys } = accessVariables
+  const { apiPort } = processVariables
+  const host = (yield* textOf(apiHost)) || apiHost.fallback
+  const port = flag ?? (yield* wholeNumber(apiPort)) ?? Number(apiPort.fallback)
+  const readKeys = yield* parseKeys(apiReadKeys.name, yield* textOf(apiReadKeys))
+  const adminKeys = yield* parseKeys(apiAdminKeys.name, yield* textOf(apiAdminKeys))
+  const settings = { host, port, readKeys, adminKeys }
+  yield* checkAccess(settings)
+  return settings
+})
+
+const sourcesLayer = (pipeline: ApiServerOptions["pipeline"]) =>
+  Layer.effect(
+    ApiSources,
+    Effect.gen(function*() {
+      const running = yield* RunningWarehouse
+      const log = yield* Effect.serviceOption(EventLog)
+      return ApiSources.of({
+        reader: yield* ClickHouseWarehouse.make(running.address("reader")),
+        writer: yield* ClickHouseWarehouse.make(running.address("writer")),
+        logRanges: Option.isSome(log) ? log.value.ranges : Effect.succeed(undefined),
+        pipeline
+      })
+    })
+  )
