@@ -17,7 +17,8 @@ export interface RunOptions {
 /** Starts it; whoever does ends it. */
 export const start = (args: ReadonlyArray<string>, options: RunOptions = {}): ChildProcessWithoutNullStreams => {
   const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", mainPath, ...args], {
-    env: { ...process.env, NODE_OPTIONS: "", ...options.env }
+    // Any free port: several run at once.
+    env: { ...process.env, NODE_OPTIONS: "", GUARDIAN_API_PORT: "0", GUARDIAN_COLLECTOR_PORT: "0", ...options.env }
   })
   child.stdin.end(options.input)
   return child
