@@ -12,12 +12,16 @@ export const arrows: Readonly<Record<string, ReadonlyArray<string>>> = {
   warehouse: ["domain", "sessionizer"],
   pipeline: ["domain", "sessionizer", "log", "warehouse"],
   operations: ["domain", "sessionizer", "log", "warehouse", "pipeline"],
-  cli: ["domain", "sessionizer", "log", "warehouse", "pipeline", "operations"]
+  collector: ["domain", "log"],
+  cli: ["domain", "sessionizer", "log", "warehouse", "pipeline", "operations", "collector"]
 }
 
 /** Adapters: nothing outside such a folder knows it, but the folder that wires everything. */
 const adapters = ["src/log/sqlite/", "src/warehouse/embedded/"]
 const wiring = "src/cli/"
+
+/** Unstable parts of Effect that a folder needs all the same: pinned, and nowhere else. */
+const unstableIn: Readonly<Record<string, ReadonlyArray<string>>> = { collector: ["http"] }
 
 /** What may be imported at run time where results are decided. */
 const runtimeOf: Readonly<Record<string, ReadonlyArray<string>>> = {
@@ -100,7 +104,8 @@ const wrongStability = (
   if (file.startsWith(wiring)) return []
   if (from.startsWith("@effect/")) return [`${file} imports ${from}: only ${wiring} may`]
   const modules = from === "effect" ? names : from.startsWith("effect/") ? [from.slice("effect/".length)] : []
-  return modules.filter((module) => !isStable(module)).map((module) =>
+  const granted = unstableIn[folderOf(file)] ?? []
+  return modules.filter((module) => !isStable(module) && !granted.includes(module)).map((module) =>
     `${file} imports ${module} of Effect, which is not stable: only ${wiring} may`
   )
 }

@@ -1,10 +1,11 @@
 import { Effect, Layer, Schedule } from "effect"
-import { Command } from "effect/cli"
+import { Command, Flag } from "effect/cli"
 import { randomUUID } from "node:crypto"
 import { EventLog } from "../../log/EventLog.ts"
 import { audit } from "../../operations/audit/Audit.ts"
 import { nightly } from "../../operations/audit/Nightly.ts"
 import { PipelineStatus } from "../../pipeline/PipelineStatus.ts"
+import { collect, collectorHost, collectorPort } from "../CollectorServer.ts"
 import { auditHour } from "../Environment.ts"
 import { dataDir, httpPort, partitions, print, tcpPort } from "../Flags.ts"
 import {
@@ -19,11 +20,23 @@ import type { WarehousePorts } from "../Installation.ts"
 import { beat } from "../LiveLog.ts"
 import { process as processLog } from "../Processing.ts"
 
-/** Runs warehouse and pipeline until it is stopped. */
+const role = Flag.Literals("role", ["all", "collector"]).pipe(
+  Flag.withDescription("all: warehouse, pipeline and collector; collector: that alone, into the same log"),
+  Flag.withDefault("all")
+)
+
+/** Runs warehouse, pipeline and collector until it is stopped. */
 export const serve = Command.make(
   "serve",
-  { dataDir, httpPort, tcpPort, partitions },
-  Effect.fn(function*({ dataDir, httpPort, partitions, tcpPort }) {
+  { dataDir, httpPort, tcpPort, partitions, collectorHost, collectorPort, role },
+  Effect.fn(function*({ collectorHost, collectorPort, dataDir, httpPort, partitions, role, tcpPort }) {
+    const collecting = collect(dataDir, { host: collectorHost, port: collectorPort })
+    if (role === "collector") {
+      return yield* Effect.provide(
+        collecting,
+        Layer.merge(logLayer(dataDir, partitions), registryLayer(dataDir))
+      )
+    }
     const status = new PipelineStatus()
     yield* Effect.gen(function*() {
       yield* eventSchemaId
@@ -31,6 +44,7 @@ export const serve = Command.make(
       yield* print(`ClickHouse at ${warehouse.url}; processing ${dataDir}; stop with Ctrl-C`)
       yield* Effect.raceAllFirst([
         processLog({ dataDirectory: dataDir, until: "stopped", status }),
+        collecting,
         beat(dataDir),
         nightlyAudit,
         Effect.repeat(reportStatus(status), Schedule.spaced("10 seconds"))
@@ -40,7 +54,7 @@ export const serve = Command.make(
       Effect.onInterrupt(() => printStopped(status))
     )
   })
-).pipe(Command.withDescription("Run the warehouse and process the log until stopped"))
+).pipe(Command.withDescription("Run warehouse, pipeline and collector until stopped"))
 
 const nightlyAudit = Effect.flatMap(
   auditHour,

@@ -10,7 +10,10 @@ const { fail, ok } = checksOf("ports")
 
 /** Call it while we do not run the warehouse ourselves; `used` are the ports of the one that another process runs. */
 export const portChecks = (used: ReadonlyArray<number | undefined>): Effect.Effect<ReadonlyArray<Check>> =>
-  Effect.forEach([processVariables.httpPort, processVariables.tcpPort], (variable) => check(variable, used))
+  Effect.forEach(
+    [processVariables.httpPort, processVariables.tcpPort, processVariables.collectorPort],
+    (variable) => check(variable, used)
+  )
 
 const check = Effect.fnUntraced(function*(
   variable: Variable,

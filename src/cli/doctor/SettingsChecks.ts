@@ -2,6 +2,7 @@
 import { Effect, Result } from "effect"
 import type { CoreSettings } from "../../domain/Settings.ts"
 import {
+  collectorVariables,
   coreSettings,
   coreVariables,
   processVariables,
@@ -20,7 +21,12 @@ export interface Setting {
 }
 
 export const settings = (): ReadonlyArray<Setting> =>
-  [...coreVariables, ...Object.values(reportingVariables), ...Object.values(processVariables)].map(
+  [
+    ...coreVariables,
+    ...Object.values(reportingVariables),
+    ...Object.values(processVariables),
+    ...Object.values(collectorVariables)
+  ].map(
     ({ fallback, meaning, name }) => {
       const set = process.env[name] ?? ""
       return set === "" ?
