@@ -88,7 +88,12 @@ const isLoopback = (host: string): boolean => /^(127\.\d+\.\d+\.\d+|::1|localhos
 /** The port asked for; when none was, the usual one, or any while another installation has that. */
 const listener = Effect.fnUntraced(function*(host: string, asked: number | undefined) {
   const listen = (port: number) =>
-    Layer.build(NodeHttpServer.layerServer(server, { host, port, gracefulShutdownTimeout: "3 seconds" }))
+    Layer.build(NodeHttpServer.layerServer(server, {
+      host,
+      port,
+      backlog: connectionLimits.backlog,
+      gracefulShutdownTimeout: "3 seconds"
+    }))
   const usual = Number(processVariables.collectorPort.fallback)
   const first = listen(asked ?? usual)
   const context = yield* (asked === undefined ? Effect.catch(first, () => listen(0)) : first).pipe(

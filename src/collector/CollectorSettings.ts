@@ -55,5 +55,7 @@ export const connectionLimits = {
   keepAliveMs: 65_000,
   checkMs: 2_000,
   headerBytesMax: 16 * 1024,
-  connectionsMax: 4_000
+  connectionsMax: 4_000,
+  /** Connections that the system may hold until they are taken. */
+  backlog: 2_000
 } as const
