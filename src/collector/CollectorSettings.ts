@@ -26,8 +26,7 @@ export interface CollectorLimits {
   readonly recordsInFlightMax: number
   /** The log must have answered after this, ms; else 503. */
   readonly appendMsMax: number
-  /** What `Retry-After` says when the queue is full, and when the log is away, s. */
-  readonly retryFullSeconds: number
+  /** What `Retry-After` says when the log is away, s. */
   readonly retryAwaySeconds: number
 }
 
@@ -41,7 +40,6 @@ export const defaultLimits: CollectorLimits = {
   bytesInFlightMax: 64 * mebibyte,
   recordsInFlightMax: 50_000,
   appendMsMax: 10_000,
-  retryFullSeconds: 1,
   retryAwaySeconds: 5
 }
 

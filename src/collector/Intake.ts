@@ -19,6 +19,8 @@ export class Intake {
   readonly #limits: CollectorLimits
   #bytes = 0
   #records = 0
+  /** Said once, not with every request. */
+  #isAway = false
 
   constructor(log: EventLog["Service"], limits: CollectorLimits) {
     this.#log = log
@@ -65,13 +67,10 @@ export class Intake {
       return this.#log.append(records).pipe(
         Effect.timeoutOrElse({
           duration: this.#limits.appendMsMax,
-          orElse: () => Effect.fail(this.#away("The log did not answer in time."))
+          orElse: () => this.#away("it did not answer in time")
         }),
-        Effect.catchTag("LogError", (error: LogError) =>
-          Effect.andThen(
-            Effect.logWarning(`collector: the log took nothing: ${error.message}`),
-            Effect.fail(this.#away("The log takes nothing at the moment."))
-          )),
+        Effect.catchTag("LogError", (error: LogError) => this.#away(error.message)),
+        Effect.tap(() => this.#back),
         Effect.ensuring(Effect.sync(() => {
           this.#records -= records.length
         }))
@@ -79,9 +78,20 @@ export class Intake {
     })
   }
 
-  #away(what: string): Refusal {
-    return new Refusal(503, "Log away", `${what} Send this again later.`, {
+  #away(why: string): Effect.Effect<never, Refusal> {
+    const refusal = new Refusal(503, "Log away", "The log takes nothing at the moment; send this again later.", {
       "retry-after": String(this.#limits.retryAwaySeconds)
     })
+    return Effect.suspend(() => {
+      if (this.#isAway) return Effect.fail(refusal)
+      this.#isAway = true
+      return Effect.andThen(Effect.logWarning(`collector: the log takes nothing: ${why}`), Effect.fail(refusal))
+    })
   }
+
+  readonly #back = Effect.suspend(() => {
+    if (!this.#isAway) return Effect.void
+    this.#isAway = false
+    return Effect.logInfo("collector: the log takes events again")
+  })
 }
