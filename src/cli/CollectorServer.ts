@@ -7,6 +7,7 @@ import { createServer } from "node:http"
 import { serve } from "../collector/Collector.ts"
 import { connectionLimits, defaultLimits } from "../collector/CollectorSettings.ts"
 import type { CollectorSettings } from "../collector/CollectorSettings.ts"
+import { announcePort } from "./CollectorPort.ts"
 import { collectorVariables, processVariables, SettingsError, wholeNumber } from "./Environment.ts"
 import type { Variable } from "./Environment.ts"
 import { print } from "./Flags.ts"
@@ -59,6 +60,7 @@ export const collect = Effect.fnUntraced(function*(dataDirectory: string, place:
     HttpServer.HttpServer,
     server
   )
+  if (server.address._tag !== "UnixPathAddress") yield* announcePort(dataDirectory, server.address.port)
   yield* print(`Collector at ${HttpServer.formatAddress(server.address)}: POST /collect, and the paths of known SDKs`)
   return yield* Effect.never
 }, Effect.scoped)
