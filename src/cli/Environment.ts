@@ -100,10 +100,44 @@ export const processVariables = {
     meaning: "Visitors the pipeline keeps in memory; others are read back on sight",
     fallback: "1000000"
   },
+  collectorPort: {
+    name: "GUARDIAN_COLLECTOR_PORT",
+    meaning: "Port of the collector; 0: any free one",
+    fallback: "8081"
+  },
+  collectorKeyRate: {
+    name: "GUARDIAN_COLLECTOR_KEY_RATE",
+    meaning: "Events per second that a write key may send, unless it has a rate of its own",
+    fallback: "5000"
+  },
+  collectorProxies: {
+    name: "GUARDIAN_COLLECTOR_PROXIES",
+    meaning: "Proxies in front of the collector that append to X-Forwarded-For",
+    fallback: "0"
+  },
   auditHour: {
     name: "GUARDIAN_AUDIT_HOUR",
     meaning: "Hour of the nightly audit in serve, 0 to 23, UTC; 24: none",
     fallback: "3"
+  }
+} as const satisfies Readonly<Record<string, Variable>>
+
+/** Of the collector: texts. */
+export const collectorVariables = {
+  host: {
+    name: "GUARDIAN_COLLECTOR_HOST",
+    meaning: "Address that the collector listens on; one that strangers reach needs write keys",
+    fallback: "127.0.0.1"
+  },
+  keys: {
+    name: "GUARDIAN_COLLECTOR_KEYS",
+    meaning: "required, off, or auto: write keys are asked for unless it listens on loopback",
+    fallback: "auto"
+  },
+  origins: {
+    name: "GUARDIAN_COLLECTOR_ORIGINS",
+    meaning: "Origins whose pages may send, comma-separated; empty: any",
+    fallback: ""
   }
 } as const satisfies Readonly<Record<string, Variable>>
 

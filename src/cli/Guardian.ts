@@ -8,6 +8,7 @@ import { dictionary } from "./commands/dictionary.ts"
 import { doctor } from "./commands/doctor.ts"
 import { drain } from "./commands/drain.ts"
 import { importCommand } from "./commands/import.ts"
+import { keys } from "./commands/keys.ts"
 import { lag } from "./commands/lag.ts"
 import { migrate } from "./commands/migrate.ts"
 import { serve } from "./commands/serve.ts"
@@ -36,6 +37,7 @@ const guardian = Command.make("guardian").pipe(
     audit,
     dictionary,
     verdict,
+    keys,
     migrate,
     doctor
   ])

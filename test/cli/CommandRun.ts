@@ -6,6 +6,7 @@ import { vi } from "vitest"
 import { audit } from "../../src/cli/commands/audit.ts"
 import { doctor } from "../../src/cli/commands/doctor.ts"
 import { drain } from "../../src/cli/commands/drain.ts"
+import { keys } from "../../src/cli/commands/keys.ts"
 import { lag } from "../../src/cli/commands/lag.ts"
 import { sql } from "../../src/cli/commands/sql.ts"
 import { tail } from "../../src/cli/commands/tail.ts"
@@ -19,7 +20,7 @@ export interface Ran {
 }
 
 const guardian = Command.make("guardian").pipe(
-  Command.withSubcommands([audit, doctor, drain, lag, sql, tail, trace, verdict])
+  Command.withSubcommands([audit, doctor, drain, keys, lag, sql, tail, trace, verdict])
 )
 
 /** One at a time: there is one standard output. */

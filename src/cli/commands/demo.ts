@@ -3,6 +3,7 @@ import { Command, Flag } from "effect/cli"
 import { randomInt } from "node:crypto"
 import { PipelineStatus } from "../../pipeline/PipelineStatus.ts"
 import { Warehouse } from "../../warehouse/Warehouse.ts"
+import { collect, collectorHost, collectorPort } from "../CollectorServer.ts"
 import { apiPort, dataDir, httpPort, print, tcpPort } from "../Flags.ts"
 import { RunningWarehouse } from "../Installation.ts"
 import { beat, markLive } from "../LiveLog.ts"
@@ -16,8 +17,8 @@ const rate = Flag.Finite("rate").pipe(Flag.withDescription("Simulated events per
 /** Everything embedded, with simulated traffic: what `npm start` runs. */
 export const demo = Command.make(
   "demo",
-  { dataDir, rate, httpPort, tcpPort, apiPort },
-  Effect.fn(function*({ apiPort, dataDir, httpPort, rate, tcpPort }) {
+  { dataDir, rate, httpPort, tcpPort, apiPort, collectorHost, collectorPort },
+  Effect.fn(function*({ apiPort, collectorHost, collectorPort, dataDir, httpPort, rate, tcpPort }) {
     yield* refuseOwned(dataDir)
     const status = new PipelineStatus()
     yield* print(
@@ -29,6 +30,7 @@ export const demo = Command.make(
       yield* markLive(dataDir)
       yield* Effect.raceAllFirst([
         processLog({ dataDirectory: dataDir, until: "stopped", status }),
+        collect(dataDir, { host: collectorHost, port: collectorPort }),
         beat(dataDir),
         Effect.andThen(
           liveTraffic({ eventsPerSecond: rate, seconds: undefined, seed: randomInt(2 ** 31) }),

@@ -1,6 +1,7 @@
 import { Effect, Option } from "effect"
 import { Command } from "effect/cli"
 import { EmbeddedWarehouse } from "../../warehouse/embedded/EmbeddedWarehouse.ts"
+import { announcedPort } from "../CollectorPort.ts"
 import type { Check } from "../doctor/Check.ts"
 import { dataDirectoryChecks } from "../doctor/DataDirectory.ts"
 import { logHealth } from "../doctor/LogHealth.ts"
@@ -24,7 +25,10 @@ export const doctor = Command.make(
     const attached = Option.getOrUndefined(yield* EmbeddedWarehouse.attach(paths(dataDir).warehouse))
     // Before we may start the warehouse ourselves, and take them.
     const ports = yield* portChecks(
-      attached === undefined ? [] : [Number(new URL(attached.url).port), attached.tcpPort]
+      [
+        ...(attached === undefined ? [] : [Number(new URL(attached.url).port), attached.tcpPort]),
+        announcedPort(dataDir)
+      ]
     )
     const warehouse = yield* warehouseHealth(dataDir)
     const pipeline = pipelineHealth(dataDir, log.found, warehouse.checkpoints, core)

@@ -6,6 +6,7 @@ import { audit } from "../../operations/audit/Audit.ts"
 import { nightly } from "../../operations/audit/Nightly.ts"
 import { PipelineStatus } from "../../pipeline/PipelineStatus.ts"
 import { listen } from "../ApiServer.ts"
+import { collect, collectorHost, collectorPort } from "../CollectorServer.ts"
 import { auditHour } from "../Environment.ts"
 import { apiPort, dataDir, httpPort, partitions, print, tcpPort } from "../Flags.ts"
 import {
@@ -22,17 +23,24 @@ import { beat } from "../LiveLog.ts"
 import { refuseOwned } from "../PipelineOwner.ts"
 import { process as processLog } from "../Processing.ts"
 
-const role = Flag.Literals("role", ["all", "pipeline", "api"]).pipe(
+const role = Flag.Literals("role", ["all", "pipeline", "collector", "api"]).pipe(
   Flag.withDescription("What this process does"),
   Flag.withDefault("all" as const)
 )
 
-/** Runs warehouse and pipeline until it is stopped. */
+/** Runs warehouse, pipeline, collector and API until it is stopped, or the one that its role names. */
 export const serve = Command.make(
   "serve",
-  { dataDir, httpPort, tcpPort, apiPort, partitions, role },
-  Effect.fn(function*({ apiPort, dataDir, httpPort, partitions, role, tcpPort }) {
+  { dataDir, httpPort, tcpPort, apiPort, partitions, collectorHost, collectorPort, role },
+  Effect.fn(function*({ apiPort, collectorHost, collectorPort, dataDir, httpPort, partitions, role, tcpPort }) {
+    const collecting = collect(dataDir, { host: collectorHost, port: collectorPort })
     if (role === "api") return yield* serveApi(dataDir, { httpPort, tcpPort }, apiPort)
+    if (role === "collector") {
+      return yield* Effect.provide(
+        collecting,
+        Layer.merge(logLayer(dataDir, partitions), registryLayer(dataDir))
+      )
+    }
     yield* refuseOwned(dataDir)
     const status = new PipelineStatus()
     yield* Effect.gen(function*() {
@@ -42,6 +50,7 @@ export const serve = Command.make(
       yield* print(`ClickHouse at ${warehouse.url}; processing ${dataDir}; stop with Ctrl-C`)
       yield* Effect.raceAllFirst([
         processLog({ dataDirectory: dataDir, until: "stopped", status }),
+        role === "all" ? collecting : Effect.never,
         beat(dataDir),
         nightlyAudit,
         Effect.repeat(reportStatus(status), Schedule.spaced("10 seconds"))
@@ -52,7 +61,7 @@ export const serve = Command.make(
       Effect.onInterrupt(() => printStopped(status))
     )
   })
-).pipe(Command.withDescription("Run the warehouse, process the log and answer the API until stopped"))
+).pipe(Command.withDescription("Run warehouse, pipeline, collector and API until stopped"))
 
 /** The API alone: it reads what another process writes, and waits for the warehouse when that is away. */
 const serveApi = (dataDirectory: string, ports: WarehousePorts, apiPort: number | undefined) =>

@@ -8,9 +8,12 @@ import { checksOf } from "./Check.ts"
 
 const { fail, ok } = checksOf("ports")
 
-/** Call it while we do not run the warehouse ourselves; `used` are the ports of the one that another process runs. */
+/** Call it while we do not run the warehouse ourselves; `used` are the ports of what other processes run for this data directory. */
 export const portChecks = (used: ReadonlyArray<number | undefined>): Effect.Effect<ReadonlyArray<Check>> =>
-  Effect.forEach([processVariables.httpPort, processVariables.tcpPort], (variable) => check(variable, used))
+  Effect.forEach(
+    [processVariables.httpPort, processVariables.tcpPort, processVariables.collectorPort],
+    (variable) => check(variable, used)
+  )
 
 const check = Effect.fnUntraced(function*(
   variable: Variable,
@@ -18,7 +21,7 @@ const check = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Check> {
   const asked = Option.getOrUndefined(yield* Effect.option(wholeNumber(variable)))
   if (asked === undefined || asked === 0) return ok(variable.name, `none asked for: ${variable.fallback}`)
-  if (used.includes(asked)) return ok(variable.name, `${asked}: the warehouse of this data directory listens there`)
+  if (used.includes(asked)) return ok(variable.name, `${asked}: this data directory's own process listens there`)
   return (yield* Effect.promise(() => isFree(asked))) ?
     ok(variable.name, `${asked} is free`) :
     fail(variable.name, `another program listens on port ${asked}: stop it or ask for another port`)

@@ -3,6 +3,7 @@ import { Effect, Result } from "effect"
 import type { CoreSettings } from "../../domain/Settings.ts"
 import {
   accessVariables,
+  collectorVariables,
   coreSettings,
   coreVariables,
   processVariables,
@@ -25,7 +26,8 @@ export const settings = (): ReadonlyArray<Setting> =>
     ...coreVariables,
     ...Object.values(reportingVariables),
     ...Object.values(processVariables),
-    ...Object.values(accessVariables)
+    ...Object.values(accessVariables),
+    ...Object.values(collectorVariables)
   ].map(({ fallback, meaning, name }) => {
     const set = process.env[name] ?? ""
     return set === "" ?

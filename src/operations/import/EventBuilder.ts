@@ -4,6 +4,7 @@
  */
 import type { ClickEvent, EventJson } from "../../domain/ClickEvent.ts"
 import { fromJson, quantityMax, violation } from "../../domain/ClickEvent.ts"
+import { eventTypeOf } from "../../domain/EventTypeWord.ts"
 import { parsePrice } from "../../domain/Money.ts"
 import { Fault, quoted } from "./Fault.ts"
 import type { Mapping, Rule } from "./Mapping.ts"
@@ -130,24 +131,4 @@ const cellOf = (rule: Rule, columnIndex: (name: string) => number): Cell => {
   const { translation } = rule
   if (translation === undefined) return (row) => row[index]!
   return (row) => translation.get(row[index]!) ?? row[index]!
-}
-
-const legalType = /^[a-z][a-z0-9_]{0,63}$/
-const typeLengthMax = 64
-/** Event types that are remembered with their legal form. */
-const typesRemembered = 10_000
-const legalTypes = new Map<string, string>()
-
-/**
- * A legal event type: trimmed, lower case, what is neither letter nor digit as "_", "type_" before anything but a letter, at most 64
- * characters. The builder keeps the original as a property when this changed it.
- */
-export const eventTypeOf = (text: string): string => {
-  const known = legalTypes.get(text)
-  if (known !== undefined) return known
-  const word = text.trim().toLowerCase().replaceAll(/[^a-z0-9_]/gu, "_")
-  const type = legalType.test(text) ? text : (/^[a-z]/.test(word) ? word : `type_${word}`).slice(0, typeLengthMax)
-  if (legalTypes.size >= typesRemembered) legalTypes.clear()
-  legalTypes.set(text, type)
-  return type
 }

@@ -1,7 +1,9 @@
+import { Effect } from "effect"
 import { existsSync } from "node:fs"
 import { createServer } from "node:net"
 import type { AddressInfo } from "node:net"
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest"
+import { announcePort } from "../../../src/cli/CollectorPort.ts"
 import type { Check } from "../../../src/cli/doctor/Check.ts"
 import type { Setting } from "../../../src/cli/doctor/SettingsChecks.ts"
 import { run } from "../CommandRun.ts"
@@ -88,6 +90,21 @@ describe("guardian doctor", () => {
     await new Promise((resolve) => listener.close(resolve))
     expect(check(report, "ports", "GUARDIAN_CLICKHOUSE_HTTP_PORT")?.verdict).toBe("FAIL")
     expect(report.failure).toMatch(/^\d of \d+ checks failed$/)
+  })
+
+  it("knows the port of the collector that runs here", async () => {
+    const listener = createServer()
+    await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve))
+    const { port } = listener.address() as AddressInfo
+    const verdict = async () => {
+      const report = await doctor(sample.dataDir, { GUARDIAN_COLLECTOR_PORT: String(port) })
+      return check(report, "ports", "GUARDIAN_COLLECTOR_PORT")?.verdict
+    }
+    expect(await verdict()).toBe("FAIL")
+    const announced = Effect.andThen(announcePort(sample.dataDir, port), Effect.promise(verdict))
+    expect(await Effect.runPromise(Effect.scoped(announced))).toBe("OK")
+    expect(await verdict()).toBe("FAIL")
+    await new Promise((resolve) => listener.close(resolve))
   })
 
   it("prints a report for people", async () => {

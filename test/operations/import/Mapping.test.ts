@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { eventTypeOf } from "../../../src/operations/import/EventBuilder.ts"
+import { eventTypeOf } from "../../../src/domain/EventTypeWord.ts"
 import { MappingError } from "../../../src/operations/import/ImportError.ts"
 import { formatMapping, parseMapping, requireTargets } from "../../../src/operations/import/Mapping.ts"
 

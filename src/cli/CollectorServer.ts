@@ -1,0 +1,131 @@
+/** The collector of a data directory: its settings from flags and environment, its listener, its place beside the other roles. */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import { Config, Effect, Layer, Option } from "effect"
+import { Flag } from "effect/cli"
+import { HttpServer } from "effect/http"
+import { createServer } from "node:http"
+import { serve } from "../collector/Collector.ts"
+import { connectionLimits, defaultLimits } from "../collector/CollectorSettings.ts"
+import type { CollectorSettings } from "../collector/CollectorSettings.ts"
+import { announcePort } from "./CollectorPort.ts"
+import { collectorVariables, processVariables, SettingsError, wholeNumber } from "./Environment.ts"
+import type { Variable } from "./Environment.ts"
+import { print } from "./Flags.ts"
+import { eventSchemaId, InstallationError } from "./Installation.ts"
+import { markLive } from "./LiveLog.ts"
+import { collectorSecret, watchedKeys } from "./WriteKeysFile.ts"
+
+export interface CollectorPlace {
+  readonly host: string | undefined
+  readonly port: number | undefined
+}
+
+export const collectorHost = Flag.String("collector-host").pipe(
+  Flag.withDescription("Address that the collector listens on (else GUARDIAN_COLLECTOR_HOST, or 127.0.0.1)"),
+  Flag.optional,
+  Flag.map(Option.getOrUndefined)
+)
+
+export const collectorPort = Flag.Int("collector-port").pipe(
+  Flag.withDescription("Its port (else GUARDIAN_COLLECTOR_PORT, or 8081; 0: any free one)"),
+  Flag.optional,
+  Flag.map(Option.getOrUndefined)
+)
+
+/** Collects until interrupted. The log counts as live from the first event on. */
+export const collect = Effect.fnUntraced(function*(dataDirectory: string, place: CollectorPlace) {
+  const host = place.host ?? (yield* text(collectorVariables.host))
+  const asked = place.port ?? (yield* wholeNumber(processVariables.collectorPort))
+  const keys = yield* watchedKeys(dataDirectory)
+  const settings = yield* settingsOf(dataDirectory, host)
+  if (settings.keysRequired && !keys().some(({ revoked_at }) => revoked_at === undefined)) {
+    return yield* new InstallationError({
+      message: isLoopback(host) ?
+        `${collectorVariables.keys.name} asks for write keys and there is none: make one with guardian keys add NAME.` :
+        `The collector would listen on ${host}, where strangers can send: make a write key first, with guardian keys add NAME.`
+    })
+  }
+  const schemaId = yield* eventSchemaId
+  const eventsPerSecond = (yield* wholeNumber(processVariables.collectorKeyRate)) ??
+    Number(processVariables.collectorKeyRate.fallback)
+  const server = yield* listener(host, asked)
+  yield* Effect.provideService(
+    serve({
+      settings,
+      schemaId,
+      keys,
+      eventsPerSecond: Math.max(1, eventsPerSecond),
+      onFirstEvent: Effect.catch(markLive(dataDirectory), (error) => Effect.logWarning(error.message))
+    }),
+    HttpServer.HttpServer,
+    server
+  )
+  if (server.address._tag !== "UnixPathAddress") yield* announcePort(dataDirectory, server.address.port)
+  yield* print(`Collector at ${HttpServer.formatAddress(server.address)}: POST /collect, and the paths of known SDKs`)
+  return yield* Effect.never
+}, Effect.scoped)
+
+const settingsOf = Effect.fnUntraced(function*(dataDirectory: string, host: string) {
+  const mode = yield* text(collectorVariables.keys)
+  if (!["auto", "required", "off"].includes(mode)) {
+    return yield* new SettingsError({ message: `${collectorVariables.keys.name} must be auto, required or off` })
+  }
+  if (mode === "off" && !isLoopback(host)) {
+    return yield* new SettingsError({
+      message: `${collectorVariables.keys.name} cannot be off on ${host}: strangers can send there`
+    })
+  }
+  const origins = (yield* text(collectorVariables.origins)).split(",").map((origin) => origin.trim())
+  return {
+    keysRequired: mode === "required" || (mode === "auto" && !isLoopback(host)),
+    origins: origins.filter((origin) => origin !== ""),
+    proxies: (yield* wholeNumber(processVariables.collectorProxies)) ?? 0,
+    visitorSecret: yield* collectorSecret(dataDirectory),
+    limits: defaultLimits
+  } satisfies CollectorSettings
+})
+
+const isLoopback = (host: string): boolean => /^(127\.\d+\.\d+\.\d+|::1|localhost)$/.test(host)
+
+/** The port asked for; when none was, the usual one, or any while another installation has that. */
+const listener = Effect.fnUntraced(function*(host: string, asked: number | undefined) {
+  const listen = (port: number) =>
+    Layer.build(NodeHttpServer.layerServer(server, {
+      host,
+      port,
+      backlog: connectionLimits.backlog,
+      gracefulShutdownTimeout: "3 seconds"
+    }))
+  const usual = Number(processVariables.collectorPort.fallback)
+  const first = listen(asked ?? usual)
+  const context = yield* (asked === undefined ? Effect.catch(first, () => listen(0)) : first).pipe(
+    Effect.mapError(({ cause }) =>
+      new InstallationError({
+        message: `The collector cannot listen on ${host}:${asked ?? usual}: ${
+          cause instanceof Error ? cause.message : String(cause)
+        }`
+      })
+    )
+  )
+  return yield* Effect.provide(HttpServer.HttpServer, context)
+})
+
+const server = () => {
+  const made = createServer({
+    headersTimeout: connectionLimits.headersMs,
+    requestTimeout: connectionLimits.requestMs,
+    keepAliveTimeout: connectionLimits.keepAliveMs,
+    connectionsCheckingInterval: connectionLimits.checkMs,
+    maxHeaderSize: connectionLimits.headerBytesMax
+  })
+  made.maxConnections = connectionLimits.connectionsMax
+  return made
+}
+
+/** A text from the environment, or what holds when it is not set. */
+const text = (variable: Variable): Effect.Effect<string, SettingsError> =>
+  Config.String(variable.name).pipe(
+    Config.withDefault(""),
+    Effect.mapError((error) => new SettingsError({ message: error.message })),
+    Effect.map((value) => value === "" ? variable.fallback : value)
+  )

@@ -1,0 +1,89 @@
+/** The write keys of a data directory: `write-keys.json`, hashes only, and a secret of the collector beside it. */
+import { Effect, Schedule, Schema } from "effect"
+import type { Scope } from "effect"
+import { randomBytes } from "node:crypto"
+import { mkdir, readFile, stat } from "node:fs/promises"
+import { join } from "node:path"
+import type { WriteKey } from "../collector/WriteKeys.ts"
+import { WriteKeysFile } from "../collector/WriteKeys.ts"
+import { writePrivateFile } from "../warehouse/embedded/PrivateFile.ts"
+import { InstallationError, paths } from "./Installation.ts"
+
+const fileOf = (dataDirectory: string) => join(paths(dataDirectory).root, "write-keys.json")
+const secretOf = (dataDirectory: string) => join(paths(dataDirectory).root, "collector-secret")
+
+/** The keys, revoked ones too; none when there is no file. */
+export const readKeys = (dataDirectory: string): Effect.Effect<ReadonlyArray<WriteKey>, InstallationError> =>
+  Effect.gen(function*() {
+    const text = yield* readText(fileOf(dataDirectory))
+    if (text === undefined) return []
+    const file = yield* Effect.mapError(
+      Schema.decodeUnknownEffect(WriteKeysFile)(text),
+      (error) =>
+        new InstallationError({ message: `${fileOf(dataDirectory)} is no file of write keys: ${error.message}` })
+    )
+    return file.keys
+  })
+
+export const writeKeys = (dataDirectory: string, keys: ReadonlyArray<WriteKey>) =>
+  attempt(fileOf(dataDirectory), async () => {
+    await mkdir(paths(dataDirectory).root, { recursive: true })
+    await writePrivateFile(fileOf(dataDirectory), `${JSON.stringify({ keys }, null, 2)}\n`)
+  })
+
+/** How soon a running collector knows of a key that was added or revoked. */
+const lookEvery = "1 second"
+
+/** The keys as they are now: read again when the file changes. A file that cannot be read leaves the keys as they were. */
+export const watchedKeys = Effect.fnUntraced(
+  function*(dataDirectory: string): Effect.fn.Return<() => ReadonlyArray<WriteKey>, InstallationError, Scope.Scope> {
+    let keys = yield* readKeys(dataDirectory)
+    let seen = yield* changedAt(dataDirectory)
+    const look = Effect.gen(function*() {
+      const now = yield* changedAt(dataDirectory)
+      if (now === seen) return
+      keys = yield* readKeys(dataDirectory)
+      seen = now
+    })
+    yield* Effect.forkScoped(
+      look.pipe(
+        Effect.catch((error) => Effect.logWarning(error.message)),
+        Effect.repeat(Schedule.spaced(lookEvery))
+      )
+    )
+    return () => keys
+  }
+)
+
+/** Made at the first start: with it visitors without an id are told apart. */
+export const collectorSecret = (dataDirectory: string): Effect.Effect<string, InstallationError> =>
+  Effect.gen(function*() {
+    const known = yield* readText(secretOf(dataDirectory))
+    if (known !== undefined) return known.trim()
+    yield* attempt(secretOf(dataDirectory), async () => {
+      await mkdir(paths(dataDirectory).root, { recursive: true })
+      await writePrivateFile(secretOf(dataDirectory), `${randomBytes(32).toString("hex")}\n`)
+    })
+    return (yield* readText(secretOf(dataDirectory)))?.trim() ?? ""
+  })
+
+const changedAt = (dataDirectory: string): Effect.Effect<string> =>
+  Effect.promise(() =>
+    stat(fileOf(dataDirectory), { bigint: true }).then(({ ino, mtimeNs }) => `${ino}:${mtimeNs}`, () => "")
+  )
+
+const readText = (path: string): Effect.Effect<string | undefined, InstallationError> =>
+  attempt(path, async () => {
+    try {
+      return await readFile(path, "utf8")
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined
+      throw cause
+    }
+  })
+
+const attempt = <A>(path: string, work: () => Promise<A>): Effect.Effect<A, InstallationError> =>
+  Effect.tryPromise({
+    try: work,
+    catch: (cause) => new InstallationError({ message: `cannot use ${path}: ${(cause as Error).message}` })
+  })
