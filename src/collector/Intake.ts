@@ -2,7 +2,7 @@
  * The bounded place between requests and the log. Whoever comes when it is full is told so at once, with nothing kept: memory
  * does not depend on how many send.
  */
-import { Effect } from "effect"
+import { Clock, Effect } from "effect"
 import type { EventLog, LogError, NewRecord, Receipt } from "../log/EventLog.ts"
 import type { CollectorLimits } from "./CollectorSettings.ts"
 import { Refusal } from "./Refusal.ts"
@@ -19,6 +19,8 @@ export class Intake {
   readonly #limits: CollectorLimits
   #bytes = 0
   #records = 0
+  /** Begin of each unanswered append, oldest first, epoch ms. */
+  readonly #begun = new Set<{ readonly at: number }>()
 
   constructor(log: EventLog["Service"], limits: CollectorLimits) {
     this.#log = log
@@ -33,9 +35,11 @@ export class Intake {
     return this.#records
   }
 
-  /** A cheap look before the body is read. */
-  get isFull(): boolean {
-    return this.#bytes >= this.#limits.bytesInFlightMax || this.#records >= this.#limits.recordsInFlightMax
+  /** A cheap look before the body is read: too much is under way, or the log is too far behind. */
+  isFull(nowMs: number): boolean {
+    if (this.#bytes >= this.#limits.bytesInFlightMax || this.#records >= this.#limits.recordsInFlightMax) return true
+    for (const oldest of this.#begun) return nowMs - oldest.at >= this.#limits.queueMsMax
+    return false
   }
 
   lease(): Lease {
@@ -56,11 +60,13 @@ export class Intake {
 
   /** Appends; answers when the log has it durably. What was refused or interrupted may be in the log all the same. */
   append(records: ReadonlyArray<NewRecord>): Effect.Effect<ReadonlyArray<Receipt>, Refusal> {
-    return Effect.suspend(() => {
+    return Effect.flatMap(Clock.currentTimeMillis, (at) => {
       // One request may always go when nothing else is under way.
       if (this.#records > 0 && this.#records + records.length > this.#limits.recordsInFlightMax) {
         return Effect.fail(Refusal.full)
       }
+      const begun = { at }
+      this.#begun.add(begun)
       this.#records += records.length
       return this.#log.append(records).pipe(
         Effect.timeoutOrElse({
@@ -73,6 +79,7 @@ export class Intake {
             Effect.fail(this.#away("The log takes nothing at the moment."))
           )),
         Effect.ensuring(Effect.sync(() => {
+          this.#begun.delete(begun)
           this.#records -= records.length
         }))
       )
