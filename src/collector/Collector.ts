@@ -130,7 +130,7 @@ class Collector {
           const presented = this.#options.settings.keysRequired ? presentedKey(headers, query) : undefined
           const receivedAt = epochMillis(yield* Clock.currentTimeMillis)
           let sender = presented === undefined ? undefined : yield* this.#admit(presented, origin, receivedAt)
-          if (this.#intake.isFull) return yield* Effect.fail(Refusal.full)
+          if (this.#intake.isFull(receivedAt)) return yield* Effect.fail(Refusal.full)
           const body = request.method === "GET" ? noBody : yield* this.#body(request, lease)
           const submission = Buffer.isBuffer(body) ?
             format.read(this.#arrival(request, path, query, body, receivedAt)) :

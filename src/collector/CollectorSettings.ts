@@ -24,6 +24,8 @@ export interface CollectorLimits {
   readonly bytesInFlightMax: number
   /** Records handed to the log that it has not answered for. Beyond: 429. */
   readonly recordsInFlightMax: number
+  /** The log is slower than the senders when its oldest unanswered append is as old as this, ms. Then: 429. */
+  readonly queueMsMax: number
   /** The log must have answered after this, ms; else 503. */
   readonly appendMsMax: number
   /** What `Retry-After` says when the log is away, s. */
@@ -39,6 +41,7 @@ export const defaultLimits: CollectorLimits = {
   eventsPerRequestMax: 10_000,
   bytesInFlightMax: 64 * mebibyte,
   recordsInFlightMax: 50_000,
+  queueMsMax: 2_000,
   appendMsMax: 10_000,
   retryAwaySeconds: 5
 }

@@ -2,7 +2,7 @@
  * The bounded place between requests and the log. Whoever comes when it is full is told so at once, with nothing kept: memory
  * does not depend on how many send.
  */
-import { Effect } from "effect"
+import { Clock, Effect } from "effect"
 import type { EventLog, LogError, NewRecord, Receipt } from "../log/EventLog.ts"
 import type { CollectorLimits } from "./CollectorSettings.ts"
 import { Refusal } from "./Refusal.ts"
@@ -21,6 +21,8 @@ export class Intake {
   #records = 0
   /** Said once, not with every request. */
   #isAway = false
+  /** Begin of each unanswered append, oldest first, epoch ms. */
+  readonly #begun = new Set<{ readonly at: number }>()
 
   constructor(log: EventLog["Service"], limits: CollectorLimits) {
     this.#log = log
@@ -35,9 +37,11 @@ export class Intake {
     return this.#records
   }
 
-  /** A cheap look before the body is read. */
-  get isFull(): boolean {
-    return this.#bytes >= this.#limits.bytesInFlightMax || this.#records >= this.#limits.recordsInFlightMax
+  /** A cheap look before the body is read: too much is under way, or the log is too far behind. */
+  isFull(nowMs: number): boolean {
+    if (this.#bytes >= this.#limits.bytesInFlightMax || this.#records >= this.#limits.recordsInFlightMax) return true
+    for (const oldest of this.#begun) return nowMs - oldest.at >= this.#limits.queueMsMax
+    return false
   }
 
   lease(): Lease {
@@ -58,11 +62,13 @@ export class Intake {
 
   /** Appends; answers when the log has it durably. What was refused or interrupted may be in the log all the same. */
   append(records: ReadonlyArray<NewRecord>): Effect.Effect<ReadonlyArray<Receipt>, Refusal> {
-    return Effect.suspend(() => {
+    return Effect.flatMap(Clock.currentTimeMillis, (at) => {
       // One request may always go when nothing else is under way.
       if (this.#records > 0 && this.#records + records.length > this.#limits.recordsInFlightMax) {
         return Effect.fail(Refusal.full)
       }
+      const begun = { at }
+      this.#begun.add(begun)
       this.#records += records.length
       return this.#log.append(records).pipe(
         Effect.timeoutOrElse({
@@ -72,6 +78,7 @@ export class Intake {
         Effect.catchTag("LogError", (error: LogError) => this.#away(error.message)),
         Effect.tap(() => this.#back),
         Effect.ensuring(Effect.sync(() => {
+          this.#begun.delete(begun)
           this.#records -= records.length
         }))
       )
