@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --disable-warning=ExperimentalWarning
+#!/usr/bin/env -S node --disable-warning=ExperimentalWarning --disable-warning=TimeoutNegativeWarning
 /** guardian: the command line. Every command is a file of its own under `commands/`. */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect } from "effect"
