@@ -16,7 +16,7 @@ export const arrows: Readonly<Record<string, ReadonlyArray<string>>> = {
 }
 
 /** Adapters: nothing outside such a folder knows it, but the folder that wires everything. */
-const adapters = ["src/log/sqlite/", "src/log/kafka/", "src/warehouse/embedded/"]
+const adapters = ["src/log/sqlite/", "src/log/kafka/", "src/log/registry/", "src/warehouse/embedded/"]
 const wiring = "src/cli/"
 
 /** What may be imported at run time where results are decided. */

@@ -44,7 +44,8 @@ export const java = async (
 ): Promise<string> => {
   const what =
     `Java ${versionMin} or newer (Debian, Ubuntu: apt-get install openjdk-${versionMin}-jre-headless; or set JAVA_HOME)`
-  const candidates = [...homes.flatMap((home) => home === undefined ? [] : [join(home, "bin", "java")]), "java"]
+  const installed = homes.flatMap((home) => home === undefined ? [] : [join(home, "bin", "java")])
+  const candidates = [...installed.filter((path) => existsSync(path)), "java"]
   for (const candidate of candidates) {
     const version = await run(candidate, ["-version"]).then(
       ({ stderr }) => Number(/version "(\d+)/.exec(stderr)?.[1]),
