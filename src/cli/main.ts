@@ -17,6 +17,7 @@ import { sql } from "./commands/sql.ts"
 import { tail } from "./commands/tail.ts"
 import { trace } from "./commands/trace.ts"
 import { verdict } from "./commands/verdict.ts"
+import { LogFlag } from "./LogChoice.ts"
 import { runMain } from "./RunMain.ts"
 import { version } from "./Version.ts"
 
@@ -39,7 +40,8 @@ const guardian = Command.make("guardian").pipe(
     verdict,
     migrate,
     doctor
-  ])
+  ]),
+  Command.withGlobalFlags([LogFlag])
 )
 
 runMain(Command.runWith(guardian, { version })(process.argv.slice(2)).pipe(Effect.provide(NodeServices.layer)))

@@ -29,6 +29,10 @@ export interface PipelineOptions {
   readonly status: PipelineStatus
   /** "drain": up to the ends that the log has at the start, then return. "live": until `stop` is done. */
   readonly until: "drained" | "stopped"
+  /** The partitions to process; all when absent. */
+  readonly partitions?: ReadonlyArray<Partition> | undefined
+  /** Told of each flush that is acknowledged: next offsets by partition. */
+  readonly onFlushed?: ((offsets: ReadonlyMap<Partition, Offset>) => void) | undefined
   /** Ends the run: what was read is flushed first. */
   readonly stop: Deferred.Deferred<void>
   /** Records of one batch from the log. */
@@ -64,7 +68,7 @@ export const run = Effect.fnUntraced(
     options: PipelineOptions
   ): Effect.fn.Return<void, PipelineError, EventLog | StateStore | SchemaRegistry | Scope.Scope> {
     const waitOut = waitingOut(options.status)
-    const processor = yield* waitOut(recover(options.settings, options.runId))
+    const processor = yield* waitOut(recover(options.settings, options.runId, options.partitions))
     const loop = yield* makeLoop(processor, options)
     report(processor, options.status)
     options.status.state = "running"
@@ -112,6 +116,7 @@ const makeLoop = Effect.fnUntraced(function*(processor: Processor, options: Pipe
     const tookMs = yield* Deferred.await(done)
     flushing = undefined
     processor.flushed(flush)
+    options.onFlushed?.(flush.offsets)
     processor.evict(limits.visitorsInMemoryMax)
     noteFlush(status, flush, tookMs)
   })

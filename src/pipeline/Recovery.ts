@@ -38,9 +38,11 @@ export class BrokenInvariant extends Schema.TaggedError<BrokenInvariant>()("Brok
 const remedy =
   "Process the log again into another database (another --data-dir, or another database name) and switch to it."
 
+/** @param owned the partitions to process; all when absent */
 export const recover = Effect.fnUntraced(function*(
   settings: CoreSettings,
-  runId: string
+  runId: string,
+  owned?: ReadonlyArray<Partition>
 ): Effect.fn.Return<
   Processor,
   PipelineRefused | BrokenInvariant | WarehouseError | LogError | OffsetOutOfRange,
@@ -56,13 +58,14 @@ export const recover = Effect.fnUntraced(function*(
     yield* refuseForeign(checkpoint, identity)
     yield* refuseOtherLog(checkpoint, ranges[checkpoint.partition]!)
   }
-  const cores = ranges.map((range, number) => {
-    const partition = number as Partition
-    return new PartitionCore(partition, settings, checkpoints.get(partition)?.position ?? startPosition(range.start))
+  const cores = (owned ?? ranges.map((_, number) => number as Partition)).map((partition) => {
+    const start = startPosition(ranges[partition]!.start)
+    return new PartitionCore(partition, settings, checkpoints.get(partition)?.position ?? start)
   })
+  const byPartition = new Map(cores.map((core) => [core.partition, core]))
   yield* store.openVisitors(
     cores.map(({ partition, reachableFrom }) => ({ partition, reachableFrom })),
-    (partition, hash, startedAt, endedAt) => cores[partition]!.cold.add(hash, startedAt, endedAt)
+    (partition, hash, startedAt, endedAt) => byPartition.get(partition)!.cold.add(hash, startedAt, endedAt)
   )
   const processor = new Processor(identity)
   for (const core of cores) processor.own(core)

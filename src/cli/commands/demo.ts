@@ -8,7 +8,7 @@ import { RunningWarehouse } from "../Installation.ts"
 import { beat, markLive } from "../LiveLog.ts"
 import { liveTraffic } from "../LiveTraffic.ts"
 import { process as processLog } from "../Processing.ts"
-import { printStopped, servingLayer } from "./serve.ts"
+import { partitionGroup, printStopped, servingLayer } from "./serve.ts"
 
 const rate = Flag.Finite("rate").pipe(Flag.withDescription("Simulated events per second"), Flag.withDefault(500))
 
@@ -25,7 +25,7 @@ export const demo = Command.make(
       yield* printHowToQuery(dataDir)
       yield* markLive(dataDir)
       yield* Effect.raceAllFirst([
-        processLog({ dataDirectory: dataDir, until: "stopped", status }),
+        processLog({ dataDirectory: dataDir, until: "stopped", status, group: yield* partitionGroup }),
         beat(dataDir),
         Effect.andThen(
           liveTraffic({ eventsPerSecond: rate, seconds: undefined, seed: randomInt(2 ** 31) }),
@@ -34,6 +34,7 @@ export const demo = Command.make(
         Effect.repeat(printCounts(status), Schedule.spaced("2 seconds"))
       ])
     }).pipe(
+      Effect.scoped,
       Effect.provide(servingLayer(dataDir, { httpPort, tcpPort })),
       Effect.onInterrupt(() => printStopped(status))
     )

@@ -4,11 +4,13 @@ import type { CoreSettings } from "../../domain/Settings.ts"
 import {
   coreSettings,
   coreVariables,
+  logVariables,
   processVariables,
   reportingSettings,
   reportingVariables,
   wholeNumber
 } from "../Environment.ts"
+import type { Variable } from "../Environment.ts"
 import type { Check } from "./Check.ts"
 import { checksOf } from "./Check.ts"
 
@@ -20,9 +22,14 @@ export interface Setting {
 }
 
 export const settings = (): ReadonlyArray<Setting> =>
-  [...coreVariables, ...Object.values(reportingVariables), ...Object.values(processVariables)].map(
-    ({ fallback, meaning, name }) => {
-      const set = process.env[name] ?? ""
+  [
+    ...coreVariables,
+    ...Object.values(reportingVariables),
+    ...Object.values(processVariables),
+    ...Object.values<Variable>(logVariables)
+  ].map(
+    ({ fallback, meaning, name, secret = false }: Variable) => {
+      const set = secret && process.env[name] ? "(set)" : process.env[name] ?? ""
       return set === "" ?
         { name, value: fallback, source: "default", meaning } :
         { name, value: set, source: "environment", meaning }

@@ -24,7 +24,7 @@ import type { TopicOptions } from "./Topic.ts"
 export interface KafkaEventLogOptions extends KafkaAddress {
   readonly topic: string
   /** Of a topic that is made; of an existing one only `partitions` is held against it. Null: a missing topic is an error. */
-  readonly create?: Partial<TopicOptions> | null | undefined
+  readonly create?: { readonly [Name in keyof TopicOptions]?: TopicOptions[Name] | undefined } | null | undefined
   /** Default zstd. */
   readonly compression?: Compression | undefined
   /** Told of outages that are being waited out; default: a line on standard error. */
@@ -125,8 +125,8 @@ const openTopic = async (admin: Admin, view: ClusterView, options: KafkaEventLog
   return found
 }
 
-const definedOnly = <A extends object>(options: A): Partial<A> =>
-  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<A>
+const definedOnly = (options: object): Partial<TopicOptions> =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
 
 const appendTo = (lanes: Lanes, records: ReadonlyArray<NewRecord>): Effect.Effect<ReadonlyArray<Receipt>, LogError> =>
   records.length === 0 ? Effect.succeed([]) : Effect.callback((resume) =>
