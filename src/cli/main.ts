@@ -10,6 +10,7 @@ import { doctor } from "./commands/doctor.ts"
 import { drain } from "./commands/drain.ts"
 import { importCommand } from "./commands/import.ts"
 import { lag } from "./commands/lag.ts"
+import { log } from "./commands/log.ts"
 import { migrate } from "./commands/migrate.ts"
 import { serve } from "./commands/serve.ts"
 import { simulate } from "./commands/simulate.ts"
@@ -34,6 +35,7 @@ const guardian = Command.make("guardian").pipe(
     sql,
     tail,
     lag,
+    log,
     trace,
     audit,
     dictionary,

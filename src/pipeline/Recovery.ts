@@ -143,7 +143,10 @@ const refuseOtherLog = Effect.fnUntraced(function*(
     return yield* new PipelineRefused({
       reason: "log_trimmed",
       message: `Partition ${partition} must go on at offset ${offset}, but the log begins at ${range.start}: ` +
-        `${range.start - offset} records were trimmed before they were processed. ${remedy}`
+        `${
+          range.start - offset
+        } records were trimmed before they were processed. To go on without them: guardian log reset --to earliest. ` +
+        `To have all that the log still holds processed alike: ${remedy}`
     })
   }
   if (range.end < offset) {

@@ -45,6 +45,18 @@ export const make = (options: GroupOptions): Effect.Effect<PartitionGroup, never
     })
   )
 
+/** How many members the group has now. */
+export const countMembers = async (options: GroupOptions): Promise<number> => {
+  const admin = new kafkajs.Kafka(clientConfig(options)).admin()
+  await admin.connect()
+  try {
+    const { groups } = await admin.describeGroups([options.groupId])
+    return groups.reduce((sum, { members }) => sum + members.length, 0)
+  } finally {
+    await admin.disconnect()
+  }
+}
+
 class GroupMembership {
   readonly #options: GroupOptions
   readonly #kafka: Kafka

@@ -26,12 +26,23 @@ export interface ClusterOptions {
   readonly heapMb?: number
   /** More, or other, settings of the brokers. */
   readonly config?: Readonly<Record<string, string | number | boolean>>
+  /** A second way to each node: TLS and a log-in, by PLAIN and SCRAM. */
+  readonly secured?: Secured
   /** Compile with C2 too: slower to start, faster to run. */
   readonly fullJit?: boolean
 }
 
+export interface Secured {
+  /** PEM of the brokers' certificate and of its key (PKCS 8). */
+  readonly certificate: string
+  readonly key: string
+  readonly username: string
+  readonly password: string
+}
+
 interface Node {
   readonly id: number
+  readonly securedPort: number
   readonly port: number
   readonly controllerPort: number
   process: ChildProcess | undefined
@@ -65,11 +76,12 @@ export class KafkaCluster {
       `-DoutputDirectory=${folder}`
     ])
     const folder = await mkdtemp(join(tmpdir(), "guardian-kafka-"))
-    const ports = await freePorts(options.nodes * 2)
+    const ports = await freePorts(options.nodes * 3)
     const nodes = Array.from({ length: options.nodes }, (_, i): Node => ({
       id: i + 1,
-      port: ports[2 * i]!,
-      controllerPort: ports[2 * i + 1]!,
+      port: ports[3 * i]!,
+      controllerPort: ports[3 * i + 1]!,
+      securedPort: ports[3 * i + 2]!,
       process: undefined
     }))
     const cluster = new KafkaCluster(folder, command, jars, nodes, options)
@@ -87,6 +99,11 @@ export class KafkaCluster {
   /** In the order of ids. */
   get brokers(): ReadonlyArray<string> {
     return this.#nodes.map(({ port }) => `${host}:${port}`)
+  }
+
+  /** The same, for who logs in. */
+  get securedBrokers(): ReadonlyArray<string> {
+    return this.#nodes.map(({ securedPort }) => `${host}:${securedPort}`)
   }
 
   get ids(): ReadonlyArray<number> {
@@ -174,7 +191,8 @@ export class KafkaCluster {
         "-t",
         clusterId,
         "-c",
-        file
+        file,
+        ...this.#options.secured === undefined ? [] : scramUsers(this.#options.secured)
       ])
     }))
   }
@@ -209,6 +227,7 @@ export class KafkaCluster {
       "num.io.threads": 2,
       "background.threads": 2,
       "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
+      ...this.#options.secured === undefined ? {} : securedConfig(node, this.#options.secured),
       ...this.#options.config
     }
   }
@@ -238,6 +257,31 @@ export class KafkaCluster {
     child.once("exit", () => {
       if (node.process === child) node.process = undefined
     })
+  }
+}
+
+const scramUsers = ({ password, username }: Secured): ReadonlyArray<string> =>
+  ["SCRAM-SHA-256", "SCRAM-SHA-512"].flatMap((
+    mechanism
+  ) => ["--add-scram", `${mechanism}=[name=${username},password=${password}]`])
+
+const securedConfig = ({ controllerPort, port, securedPort }: Node, secured: Secured) => {
+  const { certificate, key, password, username } = secured
+  const own = "listener.name.secured"
+  const module = "org.apache.kafka.common.security"
+  const line = (pem: string) => pem.trim().replaceAll("\n", "\\n")
+  return {
+    "listeners": `PLAINTEXT://${host}:${port},SECURED://${host}:${securedPort},CONTROLLER://${host}:${controllerPort}`,
+    "advertised.listeners": `PLAINTEXT://${host}:${port},SECURED://${host}:${securedPort}`,
+    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SECURED:SASL_SSL",
+    "inter.broker.listener.name": "PLAINTEXT",
+    [`${own}.sasl.enabled.mechanisms`]: "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
+    [`${own}.plain.sasl.jaas.config`]: `${module}.plain.PlainLoginModule required user_${username}="${password}";`,
+    [`${own}.scram-sha-256.sasl.jaas.config`]: `${module}.scram.ScramLoginModule required;`,
+    [`${own}.scram-sha-512.sasl.jaas.config`]: `${module}.scram.ScramLoginModule required;`,
+    [`${own}.ssl.keystore.type`]: "PEM",
+    [`${own}.ssl.keystore.certificate.chain`]: line(certificate),
+    [`${own}.ssl.keystore.key`]: line(key)
   }
 }
 
