@@ -8,12 +8,14 @@ import { mkdir, readFile, rm, writeFile } from "node:fs/promises"
 import { join, resolve } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { avroSchema } from "../domain/ClickEvent.ts"
+import { EventLog } from "../log/EventLog.ts"
 import * as FileSchemaRegistry from "../log/FileSchemaRegistry.ts"
 import * as KafkaEventLog from "../log/kafka/KafkaEventLog.ts"
 import * as HttpSchemaRegistry from "../log/registry/HttpSchemaRegistry.ts"
 import { SchemaRegistry } from "../log/SchemaRegistry.ts"
 import * as SqliteEventLog from "../log/sqlite/SqliteEventLog.ts"
 import { eventSubject } from "../log/WireFormat.ts"
+import type { DeadLetterSink } from "../pipeline/DeadLetters.ts"
 import * as ClickHouseStateStore from "../warehouse/ClickHouseStateStore.ts"
 import * as ClickHouseWarehouse from "../warehouse/ClickHouseWarehouse.ts"
 import type { WarehouseRole } from "../warehouse/embedded/Credentials.ts"
@@ -143,6 +145,15 @@ export const existingLogLayer = (dataDirectory: string) =>
         "or name another --data-dir."
     })
   }))
+
+/** The topic of dead letters beside the log's own; none beside SQLite's, where the table has them all. */
+export const deadLetterSink = Effect.gen(function*() {
+  if ((yield* logKind) !== "kafka") return undefined
+  const { partitions } = yield* EventLog
+  const options = yield* kafkaLog(partitions)
+  const { append } = yield* KafkaEventLog.make({ ...options, topic: `${options.topic}.dlq` })
+  return { source: options.topic, append } satisfies DeadLetterSink
+})
 
 /** The registry that the environment names, or the data directory's own. */
 export const registryLayer = (dataDirectory: string) =>

@@ -14,7 +14,7 @@ import type { StateStore } from "../warehouse/StateStore.ts"
 import type { Warehouse } from "../warehouse/Warehouse.ts"
 import { migrated } from "./commands/migrate.ts"
 import { coreSettings, processVariables, reportingSettings, wholeNumber } from "./Environment.ts"
-import { ownPipeline, RunningWarehouse } from "./Installation.ts"
+import { deadLetterSink, ownPipeline, RunningWarehouse } from "./Installation.ts"
 
 /** The longest that the KPI views stand still for a start, and how often it is looked whether it is over. */
 const startWithin = "1 minute"
@@ -54,6 +54,7 @@ export const process = Effect.fnUntraced(function*(options: ProcessingOptions) {
   yield* pausedKpis
   if (options.until === "stopped") yield* kpisAfterFirstFlush(options.status)
   const visitorsInMemoryMax = yield* wholeNumber(processVariables.visitorsInMemoryMax)
+  const deadLetters = yield* deadLetterSink
   const stop = yield* Deferred.make<void>()
   const warehouse = yield* RunningWarehouse
   // In a scope of its own, so that an interruption of the caller does not reach it before it was asked to stop.
@@ -67,6 +68,7 @@ export const process = Effect.fnUntraced(function*(options: ProcessingOptions) {
       stop,
       partitions,
       onFlushed: options.group?.advise,
+      deadLetters,
       readRecordsMax: options.readRecordsMax,
       flushRecordsMax: options.flushRecordsMax,
       recordsInMemoryMax: options.recordsInMemoryMax,

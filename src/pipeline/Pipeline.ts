@@ -16,6 +16,8 @@ import { SchemaRegistry } from "../log/SchemaRegistry.ts"
 import { EventDecoder } from "../log/WireFormat.ts"
 import { StateStore } from "../warehouse/StateStore.ts"
 import type { WarehouseError } from "../warehouse/Warehouse.ts"
+import type { DeadLetterSink } from "./DeadLetters.ts"
+import { deadLettersOf } from "./DeadLetters.ts"
 import { decodeBatch } from "./Decoding.ts"
 import type { PipelineStatus } from "./PipelineStatus.ts"
 import type { Flush, Processor } from "./Processor.ts"
@@ -33,6 +35,8 @@ export interface PipelineOptions {
   readonly partitions?: ReadonlyArray<Partition> | undefined
   /** Told of each flush that is acknowledged: next offsets by partition. */
   readonly onFlushed?: ((offsets: ReadonlyMap<Partition, Offset>) => void) | undefined
+  /** Gets every dead letter as well, before the checkpoint that covers it. */
+  readonly deadLetters?: DeadLetterSink | undefined
   /** Ends the run: what was read is flushed first. */
   readonly stop: Deferred.Deferred<void>
   /** Records of one batch from the log. */
@@ -90,11 +94,17 @@ const makeLoop = Effect.fnUntraced(function*(processor: Processor, options: Pipe
   const { batches, failed, wake } = yield* readAll(processor, options, limits.readRecordsMax)
 
   /** The flush that is being written: done with how long it took, ms. */
-  let flushing: { readonly flush: Flush; readonly done: Deferred.Deferred<number, WarehouseError> } | undefined
+  let flushing:
+    | { readonly flush: Flush; readonly done: Deferred.Deferred<number, WarehouseError | LogError> }
+    | undefined
   let dueAt = Infinity
 
-  const write = Effect.fnUntraced(function*(flush: Flush) {
+  const write = Effect.fnUntraced(function*(flush: Flush): Effect.fn.Return<number, WarehouseError | LogError> {
     const startedAt = clock.currentTimeMillisUnsafe()
+    if (options.deadLetters !== undefined) {
+      const records = deadLettersOf(flush, options.deadLetters.source, startedAt)
+      if (records.length > 0) yield* waitOut(options.deadLetters.append(records))
+    }
     for (const step of flush.steps) {
       yield* Effect.forEach(step, (block) => waitOut(store.write(block)), { concurrency: "unbounded", discard: true })
     }
@@ -105,7 +115,7 @@ const makeLoop = Effect.fnUntraced(function*(processor: Processor, options: Pipe
     const flush = processor.cut()
     dueAt = Infinity
     if (flush === undefined) return
-    const done = yield* Deferred.make<number, WarehouseError>()
+    const done = yield* Deferred.make<number, WarehouseError | LogError>()
     flushing = { flush, done }
     yield* Effect.forkScoped(Deferred.into(write(flush), done).pipe(Effect.andThen(wake.open)))
   })

@@ -15,6 +15,7 @@ import { migrated } from "../../src/cli/commands/migrate.ts"
 import type { RunningWarehouse } from "../../src/cli/Installation.ts"
 import { clientLayer, warehouseLayer } from "../../src/cli/Installation.ts"
 import { avroSchema } from "../../src/domain/ClickEvent.ts"
+import type { EpochMillis } from "../../src/domain/Identifiers.ts"
 import { defaultCoreSettings } from "../../src/domain/Settings.ts"
 import { EventLog } from "../../src/log/EventLog.ts"
 import type { Receipt } from "../../src/log/EventLog.ts"
@@ -40,7 +41,7 @@ const partitions = 6
 /** Traffic's own time runs faster than ours, so that sessions end and records come late. */
 const eventsPerSecond = 4
 const appendEveryMs = 50
-const appendRecords = 6
+const appendRecords = 3
 /** Far enough back that the traffic never catches up with the clock. */
 const behindMs = 12 * 3_600_000
 
@@ -152,6 +153,34 @@ export class FaultPlace {
     return owned().map(({ length }) => length).sort((a, b) => b - a)
   }
 
+  /** A command of guardian's to its end. */
+  async guardian(...command: ReadonlyArray<string>): Promise<{ readonly code: number; readonly output: string }> {
+    const args = [guardian, ...command, "--data-dir", this.dataDirectory]
+    const child = spawn(process.execPath, args, { env: this.environment, stdio: ["ignore", "pipe", "pipe"] })
+    let output = ""
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding("utf8").on("data", (text: string) => {
+        output += text
+      })
+    }
+    const code = await new Promise<number>((resolve) => child.once("close", (found) => resolve(found ?? -1)))
+    return { code, output }
+  }
+
+  /** Drops all that the log holds; returns how many records went. */
+  async trim(): Promise<number> {
+    const later = Date.now() + 60_000 as EpochMillis
+    return await this.runtime.runPromise(Effect.flatMap(EventLog, (log) => log.trim(later)))
+  }
+
+  /** Records that the newest checkpoints have counted. */
+  async received(): Promise<number> {
+    const sql = `SELECT sum(received) AS received FROM
+      (SELECT argMax(counters['received'], offset) AS received FROM checkpoints GROUP BY partition)`
+    const [row] = await this.runtime.runPromise(Effect.flatMap(Warehouse, (warehouse) => warehouse.query(sql)))
+    return Number(row!["received"])
+  }
+
   /** Appends until `pauseTraffic`: on and on, as acknowledgements allow. */
   async startTraffic(): Promise<void> {
     if (this.#isFlowing) return
@@ -200,7 +229,7 @@ export class FaultPlace {
 
   /** Waits until records that come now are acknowledged, and processed. */
   async flowing(): Promise<void> {
-    const goal = this.#acknowledged.length + 100
+    const goal = this.#acknowledged.length + 60
     await until("appends are acknowledged", async () => this.#acknowledged.length >= goal)
     const ends = (await this.ranges()).map(({ end }) => end)
     await until("what is there now is processed", async () => (await this.behind(ends)) === 0)

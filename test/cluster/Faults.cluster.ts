@@ -133,4 +133,26 @@ describe("a log on three brokers stays exact", () => {
     await starting
     await place.spread()
   })
+
+  it("when the log was trimmed past it: stops with a remedy, and the remedy lets it go on", async () => {
+    await Promise.all([...place.serving].map((each) => place.end(each, "SIGTERM")))
+    const received = await place.received()
+    await place.startTraffic()
+    const before = place.acknowledged
+    await until("some are not processed", async () => place.acknowledged > before + 300)
+    await place.pauseTraffic()
+    assert.isAbove(await place.trim(), 0)
+    const refused = await place.guardian("serve")
+    assert.strictEqual(refused.code, 1)
+    assert.match(refused.output, /records were trimmed before they were processed.*guardian log reset --to earliest/)
+    await until("the group is empty", async () => (await place.guardian("log", "reset", "--to", "earliest")).code === 0)
+    await place.startTraffic()
+    const resumed = place.acknowledged
+    await place.serve()
+    await place.flowing()
+    await place.pauseTraffic()
+    const ends = (await place.ranges()).map(({ end }) => end)
+    await until("everything is processed", async () => (await place.behind(ends)) === 0)
+    assert.strictEqual(await place.received(), received + place.acknowledged - resumed)
+  })
 })

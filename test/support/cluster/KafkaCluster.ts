@@ -69,12 +69,7 @@ export class KafkaCluster {
 
   /** Formats, starts, and waits until every node knows every other one. */
   static async start(options: ClusterOptions): Promise<KafkaCluster> {
-    const command = await java(17)
-    const jars = await download("kafka.pom.xml", (folder) => [
-      "dependency:copy-dependencies",
-      "-DincludeScope=runtime",
-      `-DoutputDirectory=${folder}`
-    ])
+    const { command, jars } = await kafkaServer()
     const folder = await mkdtemp(join(tmpdir(), "guardian-kafka-"))
     const ports = await freePorts(options.nodes * 3)
     const nodes = Array.from({ length: options.nodes }, (_, i): Node => ({
@@ -295,6 +290,16 @@ const liveBrokers = async (port: number): Promise<ReadonlyArray<number>> => {
     connection.close()
   }
 }
+
+/** What runs a node: fetched when it is not there, or a word on what to install. */
+export const kafkaServer = async () => ({
+  command: await java(17),
+  jars: await download("kafka.pom.xml", (folder) => [
+    "dependency:copy-dependencies",
+    "-DincludeScope=runtime",
+    `-DoutputDirectory=${folder}`
+  ])
+})
 
 /** All are open at once, so that none is given twice. */
 export const freePorts = async (count: number): Promise<ReadonlyArray<number>> => {

@@ -26,9 +26,7 @@ export class RegistryServer {
   }
 
   static async start(): Promise<RegistryServer> {
-    const homes = existsSync(jvms) ? readdirSync(jvms).map((name) => join(jvms, name)) : []
-    const command = await java(21, [process.env["JAVA_HOME"], ...homes])
-    const app = await download("apicurio.pom.xml", (folder) => ["dependency:unpack", `-DoutputDirectory=${folder}`])
+    const { app, command } = await registryServer()
     const folder = await mkdtemp(join(tmpdir(), "guardian-registry-"))
     const [port, managementPort] = await freePorts(2)
     const log = openSync(join(folder, "log"), "a")
@@ -85,5 +83,14 @@ export class RegistryServer {
       }
       await pause(100)
     }
+  }
+}
+
+/** What runs it: fetched when it is not there, or a word on what to install. */
+export const registryServer = async () => {
+  const homes = existsSync(jvms) ? readdirSync(jvms).map((name) => join(jvms, name)) : []
+  return {
+    command: await java(21, [process.env["JAVA_HOME"], ...homes]),
+    app: await download("apicurio.pom.xml", (folder) => ["dependency:unpack", `-DoutputDirectory=${folder}`])
   }
 }
