@@ -66,5 +66,6 @@ describe("KafkaEventLog by TLS and log-in", () => {
         Effect.provide(Effect.asVoid(EventLog), open("plain", secured.password, undefined))
       )
       assert.match(error.message, /certificate/)
+      assert.isFalse(error.retryable)
     }))
 })

@@ -97,8 +97,9 @@ export const make = Effect.fnUntraced(
 /** The topic's metadata, once it is there with a leader for each partition. */
 const openTopic = async (admin: Admin, view: ClusterView, options: KafkaEventLogOptions): Promise<TopicMetadata> => {
   const { create = {}, topic } = options
-  await admin.connect()
+  // First, because it fails at once where kafkajs tries for long.
   const found = await view.refresh()
+  await admin.connect()
   if (found.errorCode === codes.unknownTopic) {
     if (create === null) {
       throw new LogError({
@@ -207,7 +208,11 @@ const patiently = async <A>(
 const isRetryable = (error: unknown): boolean =>
   error instanceof LogError ? error.retryable : !(error instanceof TopicRecreated) &&
     !(error instanceof UnreadableRecords) && !(error instanceof BrokerRefusal && error.code === codes.unauthorized) &&
-    (error as Error).name !== "KafkaJSSASLAuthenticationError"
+    (error as Error).name !== "KafkaJSSASLAuthenticationError" && !isDistrusted(error)
+
+/** The broker's certificate is not one that we trust: OpenSSL's words for it, as Node gives them. */
+const isDistrusted = (error: unknown): boolean =>
+  /CERT|UNABLE_TO_VERIFY/.test(String((error as { readonly code?: unknown }).code ?? ""))
 
 const within = async (ms: number, work: Promise<void>): Promise<void> => {
   let timer: NodeJS.Timeout | undefined
