@@ -1,7 +1,19 @@
 /** Who processes a data directory now. Only looks: a process that is just starting must not find the lock taken by us. */
+import { Effect } from "effect"
 import { existsSync, readFileSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
+import * as GroupMembership from "../log/kafka/GroupMembership.ts"
 import { paths } from "./Installation.ts"
+import { kafkaGroup, logKind } from "./LogChoice.ts"
+
+/** How many pipelines process the log now: on Kafka the members of the group, wherever they are; else the data directory's one. */
+export const pipelinesRunning = Effect.fnUntraced(function*(dataDirectory: string) {
+  const pid = pipelineOwner(dataDirectory)
+  if ((yield* logKind) !== "kafka") return { count: pid === undefined ? 0 : 1, pid }
+  const options = yield* kafkaGroup
+  const members = yield* Effect.promise(() => GroupMembership.countMembers(options).catch(() => 0))
+  return { count: members + (pid === undefined ? 0 : 1), pid }
+})
 
 /** The process id of the pipeline of this data directory, if one runs. */
 export const pipelineOwner = (dataDirectory: string): number | undefined => {
