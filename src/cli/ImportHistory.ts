@@ -15,6 +15,8 @@ const ImportEntry = Schema.Struct({
   options: Schema.String,
   /** Ends of the partitions before the first record was appended. */
   startedAt: Schema.Array(Schema.Number),
+  /** Ends of the partitions after the last one; absent while it is under way. */
+  endedAt: Schema.optionalKey(Schema.Array(Schema.Number)),
   done: Schema.Boolean
 })
 export type ImportEntry = typeof ImportEntry.Type

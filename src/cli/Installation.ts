@@ -190,11 +190,7 @@ export const ownPipeline = Effect.fnUntraced(
     )
     if (lock === undefined) {
       const owner = yield* Effect.promise(() => readFile(pipelineOwner, "utf8").catch(() => ""))
-      return yield* new InstallationError({
-        message:
-          `Another process${owner === "" ? "" : ` (pid ${owner.trim()})`} is processing ${root}: what is appended ` +
-          "to its log is processed there. Look with guardian lag, or name another --data-dir."
-      })
+      return yield* owned(dataDirectory, owner.trim())
     }
     yield* Effect.acquireRelease(
       attempt(() => writeFile(pipelineOwner, String(process.pid))),
@@ -202,6 +198,14 @@ export const ownPipeline = Effect.fnUntraced(
     )
   }
 )
+
+/** What whoever comes second is told; `pid` may be empty. */
+export const owned = (dataDirectory: string, pid: string) =>
+  new InstallationError({
+    message:
+      `Another process${pid === "" ? "" : ` (pid ${pid})`} is processing ${paths(dataDirectory).root}: what is ` +
+      "appended to its log is processed there. Look with guardian lag, or name another --data-dir."
+  })
 
 /** The kernel takes the lock back when the process ends, however it ends. */
 const tryLock = (path: string): DatabaseSync | undefined => {

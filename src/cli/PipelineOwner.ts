@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import { existsSync, readFileSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
 import * as GroupMembership from "../log/kafka/GroupMembership.ts"
-import { paths } from "./Installation.ts"
+import { owned, paths } from "./Installation.ts"
 import { kafkaGroup, logKind } from "./LogChoice.ts"
 
 /** How many pipelines process the log now: on Kafka the members of the group, wherever they are; else the data directory's one. */
@@ -14,6 +14,13 @@ export const pipelinesRunning = Effect.fnUntraced(function*(dataDirectory: strin
   const members = yield* Effect.promise(() => GroupMembership.countMembers(options).catch(() => 0))
   return { count: members + (pid === undefined ? 0 : 1), pid }
 })
+
+/** Refuses before anything is started or said; who starts at the same moment is refused by the lock itself. */
+export const refuseOwned = (dataDirectory: string) =>
+  Effect.suspend(() => {
+    const owner = pipelineOwner(dataDirectory)
+    return owner === undefined ? Effect.void : Effect.fail(owned(dataDirectory, String(owner)))
+  })
 
 /** The process id of the pipeline of this data directory, if one runs. */
 export const pipelineOwner = (dataDirectory: string): number | undefined => {

@@ -1,49 +1,7 @@
 #!/usr/bin/env -S node --disable-warning=ExperimentalWarning --disable-warning=TimeoutNegativeWarning
-/** guardian: the command line. Every command is a file of its own under `commands/`. */
-import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Effect } from "effect"
-import { Command } from "effect/cli"
-import { audit } from "./commands/audit.ts"
-import { demo } from "./commands/demo.ts"
-import { dictionary } from "./commands/dictionary.ts"
-import { doctor } from "./commands/doctor.ts"
-import { drain } from "./commands/drain.ts"
-import { importCommand } from "./commands/import.ts"
-import { lag } from "./commands/lag.ts"
-import { log } from "./commands/log.ts"
-import { migrate } from "./commands/migrate.ts"
-import { serve } from "./commands/serve.ts"
-import { simulate } from "./commands/simulate.ts"
-import { sql } from "./commands/sql.ts"
-import { tail } from "./commands/tail.ts"
-import { trace } from "./commands/trace.ts"
-import { verdict } from "./commands/verdict.ts"
-import { LogFlag } from "./LogChoice.ts"
-import { runMain } from "./RunMain.ts"
-import { version } from "./Version.ts"
+/** Where the process begins: compiled code is kept beside the installed packages, which halves the start of every later command. */
+import { enableCompileCache } from "node:module"
+import { join } from "node:path"
 
-const guardian = Command.make("guardian").pipe(
-  Command.withDescription(
-    "Clickstream Guardian: exact sessions and findings from a log of click events, in ClickHouse"
-  ),
-  Command.withSubcommands([
-    demo,
-    serve,
-    importCommand,
-    drain,
-    simulate,
-    sql,
-    tail,
-    lag,
-    log,
-    trace,
-    audit,
-    dictionary,
-    verdict,
-    migrate,
-    doctor
-  ]),
-  Command.withGlobalFlags([LogFlag])
-)
-
-runMain(Command.runWith(guardian, { version })(process.argv.slice(2)).pipe(Effect.provide(NodeServices.layer)))
+enableCompileCache(join(import.meta.dirname, "../../node_modules/.cache/guardian"))
+await import("./Guardian.ts")

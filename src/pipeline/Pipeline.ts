@@ -21,6 +21,7 @@ import { deadLettersOf } from "./DeadLetters.ts"
 import { decodeBatch } from "./Decoding.ts"
 import type { PipelineStatus } from "./PipelineStatus.ts"
 import type { Flush, Processor } from "./Processor.ts"
+import { recollect } from "./Recollection.ts"
 import type { BrokenInvariant, PipelineRefused } from "./Recovery.ts"
 import { recover } from "./Recovery.ts"
 
@@ -85,6 +86,9 @@ export const run = Effect.fnUntraced(
 /** The longest that the loop sleeps without looking whether it should stop, ms. */
 const idleMs = 100
 
+/** How long a start waits for a first flush before it reads the past back without one, ms. */
+const recollectAfterMs = 5_000
+
 const makeLoop = Effect.fnUntraced(function*(processor: Processor, options: PipelineOptions) {
   const limits = { ...defaults, ...definedOnly(options) }
   const { status } = options
@@ -92,6 +96,14 @@ const makeLoop = Effect.fnUntraced(function*(processor: Processor, options: Pipe
   const clock = yield* Clock.Clock
   const waitOut = waitingOut(status)
   const { batches, failed, wake } = yield* readAll(processor, options, limits.readRecordsMax)
+  const written = yield* Deferred.make<void>()
+  // What came in since the crash is shown first: the rest of the past is read back behind it.
+  yield* Deferred.await(written).pipe(
+    Effect.timeoutOption(recollectAfterMs),
+    Effect.andThen(waitOut(recollect(processor))),
+    Effect.catchCause((cause) => Effect.andThen(Deferred.failCause(failed, cause), wake.open)),
+    Effect.forkScoped
+  )
 
   /** The flush that is being written: done with how long it took, ms. */
   let flushing:
@@ -128,19 +140,25 @@ const makeLoop = Effect.fnUntraced(function*(processor: Processor, options: Pipe
     processor.flushed(flush)
     options.onFlushed?.(flush.offsets)
     processor.evict(limits.visitorsInMemoryMax)
+    yield* Deferred.succeed(written, undefined)
     noteFlush(status, flush, tookMs)
   })
+
+  // After a failure asked anew: those that have come are not missing any more.
+  const load = (arrived: ReadonlyArray<EventBatch>) =>
+    Effect.suspend(() => {
+      const missing = processor.missing(arrived)
+      if (missing === undefined) return Effect.void
+      return store.histories(missing, (partition, history) => {
+        processor.load(partition, history)
+        status.visitorsLoaded++
+      })
+    })
 
   const step = Effect.fnUntraced(function*(arrived: ReadonlyArray<EventBatch>) {
     // From now, not from when they are stepped: reading visitors back may take long.
     if (dueAt === Infinity) dueAt = clock.currentTimeMillisUnsafe() + limits.flushAfterMs
-    const missing = processor.missing(arrived)
-    if (missing !== undefined) {
-      for (const { history, partition } of yield* waitOut(store.histories(missing))) {
-        processor.load(partition, history)
-        status.visitorsLoaded++
-      }
-    }
+    yield* waitOut(load(arrived))
     for (const batch of arrived) {
       processor.step(batch)
       batch.release()

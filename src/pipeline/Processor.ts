@@ -71,9 +71,9 @@ export class Processor {
 
   /** What must be loaded before these batches can be stepped; undefined when nothing. */
   missing(batches: ReadonlyArray<EventBatch>): HistoryRequest | undefined {
-    const wanted = new Map<Partition, Map<VisitorId, number>>()
+    const wanted = new Map<Partition, Map<VisitorId, number | undefined>>()
     for (const batch of batches) {
-      const visitors = wanted.get(batch.partition) ?? new Map<VisitorId, number>()
+      const visitors = wanted.get(batch.partition) ?? new Map<VisitorId, number | undefined>()
       this.#partition(batch.partition).core.missing(batch, visitors)
       if (visitors.size > 0) wanted.set(batch.partition, visitors)
     }
@@ -81,7 +81,8 @@ export class Processor {
     return {
       partitions: [...wanted].map(([partition, visitors]) => {
         const { core, durable } = this.#partition(partition)
-        return { partition, durable, recentFrom: core.recentFrom, visitors }
+        const { idsComplete, reachableFrom, recentFrom } = core
+        return { partition, durable, reachableFrom, recentFrom, withIds: !idsComplete, visitors }
       })
     }
   }

@@ -62,11 +62,6 @@ export const recover = Effect.fnUntraced(function*(
     const start = startPosition(ranges[partition]!.start)
     return new PartitionCore(partition, settings, checkpoints.get(partition)?.position ?? start)
   })
-  const byPartition = new Map(cores.map((core) => [core.partition, core]))
-  yield* store.openVisitors(
-    cores.map(({ partition, reachableFrom }) => ({ partition, reachableFrom })),
-    (partition, hash, startedAt, endedAt) => byPartition.get(partition)!.cold.add(hash, startedAt, endedAt)
-  )
   const processor = new Processor(identity)
   for (const core of cores) processor.own(core)
   return processor

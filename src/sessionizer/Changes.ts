@@ -2,11 +2,11 @@
  * Everything that the records since the last flush have changed in one partition. The flush takes all of it: what existed at any
  * moment, also if born and gone in between, has its row or its tombstone here.
  */
-import type { ClickEvent } from "../domain/ClickEvent.ts"
 import type { EventBatch } from "../domain/EventBatch.ts"
 import { noProperties, placeStride, Text } from "../domain/EventBatch.ts"
 import type { EpochMillis, Offset, SessionId, VisitorId } from "../domain/Identifiers.ts"
 import type { Finding } from "./Finding.ts"
+import type { KeptRecord } from "./KeptRecord.ts"
 import { NumberColumn } from "./NumberColumn.ts"
 import { SessionRows } from "./SessionRows.ts"
 import { TextColumn } from "./TextColumn.ts"
@@ -21,21 +21,6 @@ export interface Tombstone {
   readonly startedAt: EpochMillis
   readonly endedAt: EpochMillis
   readonly version: number
-}
-
-/** A record that is kept whole, with its bytes. */
-export interface KeptRecord {
-  readonly offset: Offset
-  readonly appendedAt: EpochMillis
-  readonly key: Uint8Array
-  readonly value: Uint8Array
-  readonly headers: Readonly<Record<string, string>>
-  readonly reason: string
-  readonly detail: string
-  /** Absent when the bytes did not decode. */
-  readonly event: ClickEvent | undefined
-  /** Watermark when the record was judged, ms. */
-  readonly watermark: number
 }
 
 /**

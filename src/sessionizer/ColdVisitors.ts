@@ -14,6 +14,8 @@ export class ColdVisitors {
   #from = new Float64Array(capacityMin)
   #endedAt = new Float64Array(capacityMin)
   #size = 0
+  /** False while recovery still reads who is cold: until then everybody may be. */
+  isComplete = true
 
   get size(): number {
     return this.#size

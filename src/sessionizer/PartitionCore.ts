@@ -3,14 +3,13 @@
  * sessions and findings, in whatever batches they come and whatever memory happens to hold. DESIGN.md 4.1 numbers the steps.
  */
 import type { EventBatch } from "../domain/EventBatch.ts"
-import { EventKind, isEvent, placeStride, Text } from "../domain/EventBatch.ts"
+import { EventKind, placeStride, Text } from "../domain/EventBatch.ts"
 import type { EpochMillis, EventId, Offset, Partition, VisitorId } from "../domain/Identifiers.ts"
 import { sessionId } from "../domain/Identifiers.ts"
-import type { DecodeFailure, OutcomeCounts } from "../domain/Outcome.ts"
+import type { OutcomeCounts } from "../domain/Outcome.ts"
 import { noOutcomes, Outcome } from "../domain/Outcome.ts"
 import type { CoreSettings } from "../domain/Settings.ts"
 import { eventTsMin, horizonMs } from "../domain/Settings.ts"
-import type { KeptRecord } from "./Changes.ts"
 import { Changes } from "./Changes.ts"
 import { ClickCounts } from "./ClickCounts.ts"
 import type { RuleBook } from "./Clicks.ts"
@@ -20,6 +19,7 @@ import { controlMark, DecisionHash, decisionHashEvery } from "./DecisionHash.ts"
 import { Expiry } from "./Expiry.ts"
 import type { Finding } from "./Finding.ts"
 import { FingerprintText, fingerprintWords, hash, murmur2, TextBytes } from "./Fingerprint.ts"
+import { keptRecord, lateReason, refusal } from "./KeptRecord.ts"
 import { SeenIds } from "./SeenIds.ts"
 import { SessionChains } from "./SessionChains.ts"
 import { groupsOfSessions } from "./SessionParts.ts"
@@ -49,6 +49,8 @@ export class PartitionCore {
   readonly settings: CoreSettings
   readonly cold = new ColdVisitors()
   readonly counts: OutcomeCounts
+  /** False while recovery still reads all ids: until then each visitor's history must bring its own. */
+  idsComplete = true
   #watermark: number
   #nextOffset: Offset
   #changes = new Changes()
@@ -75,6 +77,8 @@ export class PartitionCore {
     this.counts = { ...position.counts }
     this.#watermark = position.watermark
     this.#nextOffset = position.offset
+    // What lies before a checkpoint is in the warehouse, and must be read back.
+    this.cold.isComplete = this.idsComplete = position.watermark === -Infinity
     this.#hash = new DecisionHash(position.decisionHash)
     this.#rules = makeRuleBook(settings)
     this.#clicks = new ClickCounts(this.#visitors, this.#rules)
@@ -137,14 +141,17 @@ export class PartitionCore {
     this.#spare = changes
   }
 
-  /** Visitors of a batch that must be read from the warehouse before it can be stepped, with the event time to read from. */
-  missing(events: EventBatch, into: Map<VisitorId, number>): void {
-    if (this.cold.size === 0) return
+  /**
+   * Visitors of a batch that must be read from the warehouse before it can be stepped, with the event time to read from; undefined
+   * while nobody knows it yet.
+   */
+  missing(events: EventBatch, into: Map<VisitorId, number | undefined>): void {
+    if (this.cold.size === 0 && this.cold.isComplete) return
     for (let i = 0; i < events.count; i++) {
       if (i % lookAheadRecords === 0) this.#lookAhead(events, i)
       if (isNoEvent(events.kinds[i]!) || this.#find(events, i) !== nobody) continue
       const from = this.cold.readFrom(this.#visitorHash(i) & positive, this.reachableFrom)
-      if (from !== undefined) into.set(events.text(i, Text.visitorId) as VisitorId, from)
+      if (from !== undefined || !this.cold.isComplete) into.set(events.text(i, Text.visitorId) as VisitorId, from)
     }
   }
 
@@ -157,12 +164,7 @@ export class PartitionCore {
       this.#visitors.setSession(visitor, session)
     }
     this.#chains.forget(visitor, this.reachableFrom)
-    for (const { prints, times } of history.seen) {
-      for (let i = 0; i < times.length; i++) {
-        const eventTs = times[i]! as EpochMillis
-        if (eventTs >= this.seenFrom) this.#seen.remember(prints, i * fingerprintWords, eventTs, this.seenFrom)
-      }
-    }
+    for (const { prints, times } of history.seen) this.remember(prints, times, times.length)
     for (const click of history.clicks) {
       if (click.eventTs < this.recentFrom) continue
       this.#clicks.note(visitor, click.eventTs, click.item, this.recentFrom)?.add(
@@ -173,6 +175,26 @@ export class PartitionCore {
         ignoreFinding
       )
     }
+  }
+
+  /** Makes room for so many ids. */
+  expectIds(count: number): void {
+    this.#seen.reserve(count, this.seenFrom)
+  }
+
+  /** Takes ids back into memory that were accepted at these times; those that do not count as seen any more are left out. */
+  remember(prints: Int32Array, times: Float64Array, count: number): void {
+    let lookedAt = 0
+    for (let from = 0; from < count; from += lookAheadRecords) {
+      const to = Math.min(count, from + lookAheadRecords)
+      for (let i = from; i < to; i++) lookedAt ^= this.#seen.touch(prints[i * fingerprintWords]!)
+      for (let i = from; i < to; i++) {
+        const eventTs = times[i]! as EpochMillis
+        if (eventTs >= this.seenFrom) this.#seen.remember(prints, i * fingerprintWords, eventTs, this.seenFrom)
+      }
+    }
+    // As in looking ahead: a load whose result goes nowhere might be left out.
+    this.#prints[0] = lookedAt
   }
 
   /** Steps through a batch. Its first offset must not be before the next one. */
@@ -192,13 +214,13 @@ export class PartitionCore {
       let outcome: Outcome
       if (events.kinds[i] === EventKind.failed) {
         outcome = Outcome.deadLettered
-        this.#changes.deadLetters.push(this.#kept(events, i, events.failures.get(i)!))
+        this.#changes.deadLetters.push(keptRecord(events, i, events.failures.get(i)!, this.#watermark))
       } else if (eventTs > events.appendedAt[i]! + this.settings.futureMaxMs || eventTs < eventTsMin) {
         outcome = Outcome.rejected
-        this.#changes.rejected.push(this.#kept(events, i, refusal(eventTs, events.appendedAt[i]!)))
+        this.#changes.rejected.push(keptRecord(events, i, refusal(eventTs, events.appendedAt[i]!), this.#watermark))
       } else if (eventTs < this.seenFrom) {
         outcome = Outcome.late
-        this.#changes.late.push(this.#kept(events, i, lateReason))
+        this.#changes.late.push(keptRecord(events, i, lateReason, this.#watermark))
       } else if (this.#seen.seen(this.#prints, i * printStride, eventTs, this.seenFrom)) {
         outcome = Outcome.duplicate
       } else {
@@ -445,21 +467,6 @@ export class PartitionCore {
     else if (outcome === Outcome.rejected) counts.rejected++
     else counts.deadLettered++
   }
-
-  #kept(events: EventBatch, index: number, why: DecodeFailure): KeptRecord {
-    const event = events.event(index)
-    return {
-      offset: events.offsets[index]! as Offset,
-      appendedAt: events.appendedAt[index]! as EpochMillis,
-      key: events.source.key(index),
-      value: events.source.value(index),
-      headers: events.source.headers(index) ?? {},
-      reason: why.reason,
-      detail: why.detail,
-      event: isEvent(event) ? event : undefined,
-      watermark: this.#watermark
-    }
-  }
 }
 
 /** So many that what they touch stays in the cache until they are stepped. */
@@ -477,10 +484,4 @@ const printStride = fingerprintWords + 1
 const partitionerSeed = 0x9747b28c
 const positive = 0x7fffffff
 
-const refusal = (eventTs: number, appendedAt: number): DecodeFailure =>
-  eventTs < eventTsMin ?
-    { reason: "before_2000", detail: "event_ts is before 2000-01-01" } :
-    { reason: "future", detail: `event_ts is ${eventTs - appendedAt} ms after the append time` }
-
-const lateReason: DecodeFailure = { reason: "late", detail: "event_ts is before watermark - allowed lateness" }
 const ignoreFinding = (): void => {}

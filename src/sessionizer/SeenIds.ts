@@ -18,7 +18,8 @@ export class SeenIds {
   #slots = new Int32Array(capacityMin * slotWords)
   #capacity = capacityMin
   #used = 0
-  #base = 0
+  /** What times are relative to; NaN before the first. */
+  #base = NaN
 
   /** Slots in use, expired ones included. */
   get size(): number {
@@ -60,6 +61,11 @@ export class SeenIds {
     this.#write(slot, eventTs, seenFrom)
   }
 
+  /** Makes room for so many more ids, so that taking them in rebuilds nothing on the way. */
+  reserve(count: number, seenFrom: number): void {
+    if (this.#used + count > this.#capacity * loadMax) this.#rebuild(seenFrom, seenFrom, count)
+  }
+
   #home(word: number): number {
     return Math.floor(((word >>> 0) * this.#capacity) / 4_294_967_296) * slotWords
   }
@@ -83,7 +89,7 @@ export class SeenIds {
   }
 
   #write(slot: number, eventTs: EpochMillis, seenFrom: number): void {
-    if (this.#base === 0) this.#base = Math.floor(Math.min(eventTs, seenFrom > 0 ? seenFrom : eventTs))
+    if (Number.isNaN(this.#base)) this.#base = Math.floor(Math.min(eventTs, seenFrom > 0 ? seenFrom : eventTs))
     let relative = eventTs - this.#base + 1
     if (relative > 0 && relative <= relativeMax) this.#slots[slot + 3] = relative
     else {
@@ -113,7 +119,7 @@ export class SeenIds {
   }
 
   /** Keeps what is still seen, in a table of twice the room that it needs. */
-  #rebuild(seenFrom: number, eventTs: number): void {
+  #rebuild(seenFrom: number, eventTs: number, more = 0): void {
     const old = this.#slots
     const oldBase = this.#base
     let live = 0
@@ -121,7 +127,7 @@ export class SeenIds {
       const relative = old[slot]! >>> 0
       if (relative !== 0 && oldBase + relative - 1 >= seenFrom) live++
     }
-    this.#capacity = Math.max(capacityMin, (live + 1) * 2)
+    this.#capacity = Math.max(capacityMin, (live + more + 1) * 2)
     this.#slots = new Int32Array(this.#capacity * slotWords)
     this.#used = 0
     this.#base = Math.floor(Math.min(eventTs, seenFrom > 0 ? seenFrom : eventTs))

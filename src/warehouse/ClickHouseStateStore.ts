@@ -3,25 +3,16 @@
  * events below the checkpoint is trusted: session rows only say whose events are worth reading, and from when.
  */
 import { Effect, Layer } from "effect"
-import type { Offset, Partition, SessionId, VisitorId } from "../domain/Identifiers.ts"
-import { epochMillis } from "../domain/Identifiers.ts"
+import type { Offset, Partition } from "../domain/Identifiers.ts"
 import type { CoreSettings } from "../domain/Settings.ts"
-import type { Click } from "../sessionizer/Clicks.ts"
 import { fingerprintSql, fingerprintWords } from "../sessionizer/Fingerprint.ts"
-import type { SessionParts } from "../sessionizer/SessionParts.ts"
-import type { SeenHistory, VisitorHistory } from "../sessionizer/VisitorHistory.ts"
 import { noWatermark } from "./FlushBlocks.ts"
+import { reachable, time } from "./RecoverySql.ts"
 import { RowBinaryReader } from "./RowBinaryReader.ts"
-import type { Checkpoint, HistoryRequest } from "./StateStore.ts"
+import type { Checkpoint, PartitionBounds, SeenIdsTaker } from "./StateStore.ts"
 import { StateStore } from "./StateStore.ts"
-import type { WarehouseError } from "./Warehouse.ts"
+import { readHistories } from "./VisitorHistories.ts"
 import { Warehouse } from "./Warehouse.ts"
-
-/**
- * SQL text of visitor ids in one query, UTF-16 units. A query for thousands of visitors reads the whole horizon, however many they
- * are, so the fewer queries the better; the client allows statements of 64 MiB.
- */
-const visitorsTextMax = 4_000_000
 
 export const layer = (settings: CoreSettings): Layer.Layer<StateStore, never, Warehouse> =>
   Layer.effect(StateStore, make(settings))
@@ -34,21 +25,23 @@ const make = Effect.fnUntraced(
       openVisitors: (partitions, visit) => {
         const known = partitions.filter(({ reachableFrom }) => reachableFrom > -Infinity)
         if (known.length === 0) return Effect.void
-        const bounds = known.map(({ partition, reachableFrom }) =>
-          `(partition = ${partition} AND ended_at >= ${time(reachableFrom)})`
-        )
-        return Effect.map(warehouse.queryBytes(openVisitorsSql(bounds.join(" OR "))), (bytes) => {
-          const reader = new RowBinaryReader(bytes)
+        return warehouse.queryRows(openVisitorsSql(reachable(known)), openVisitorBytes, (rows) => {
+          const reader = new RowBinaryReader(rows)
           while (!reader.done) {
             visit(reader.uint16() as Partition, reader.uint32(), reader.integer(), reader.integer())
           }
         })
       },
-      histories: (request) =>
-        Effect.map(
-          Effect.forEach(chunks(request), (chunk) => readChunk(warehouse, chunk, settings.reportingCurrency)),
-          (found) => found.flat()
-        ),
+      seenIds: Effect.fnUntraced(function*(partitions, taker) {
+        const known = partitions.filter(({ seenFrom }) => seenFrom > -Infinity)
+        if (known.length === 0) return
+        const counts = new RowBinaryReader(yield* warehouse.queryBytes(seenCountsSql(known)))
+        while (!counts.done) taker.expect(counts.uint16() as Partition, counts.integer())
+        const ids = new IdsByPartition(taker)
+        yield* warehouse.queryRows(seenIdsSql(known), seenIdBytes, (rows) => ids.take(rows))
+        ids.end()
+      }),
+      histories: (request, visit) => readHistories(warehouse, request, settings.reportingCurrency, visit),
       disagreements: Effect.map(warehouse.query(disagreementsSql), (rows) =>
         rows.map((row) => ({
           partition: Number(row["partition"]),
@@ -100,6 +93,9 @@ const checkpointOf = (row: Readonly<Record<string, unknown>>): Checkpoint => {
   }
 }
 
+/** A partition, a hash and two times. */
+const openVisitorBytes = 2 + 4 + 8 + 8
+
 /** Without FINAL: any version may carry the bound, tombstones too. */
 const openVisitorsSql = (condition: string): string => `
 SELECT partition, kafkaMurmurHash(visitor_id) AS hash, toUnixTimestamp64Milli(min(started_at)), toUnixTimestamp64Milli(max(ended_at))
@@ -107,163 +103,63 @@ FROM sessions_raw
 WHERE ${condition}
 GROUP BY partition, hash`
 
-/** A part of a request that fits into one statement. */
-interface Chunk {
-  readonly visitors: ReadonlyArray<{ readonly partition: Partition; readonly visitorId: VisitorId }>
-  readonly condition: string
-  readonly from: number
-  readonly recentFrom: number
+/** A partition, a fingerprint and a time. */
+const seenIdBytes = 2 + fingerprintWords * 4 + 8
+
+type SeenBounds = ReadonlyArray<PartitionBounds & { readonly seenFrom: number }>
+
+const seenCountsSql = (partitions: SeenBounds): string => `
+SELECT partition, count()
+${fromSeen(partitions)}
+GROUP BY partition`
+
+const seenIdsSql = (partitions: SeenBounds): string => `
+SELECT partition, ${fingerprintSql}, toUnixTimestamp64Milli(event_ts)
+${fromSeen(partitions)}`
+
+const fromSeen = (partitions: SeenBounds): string => {
+  const from = Math.min(...partitions.map(({ seenFrom }) => seenFrom))
+  const conditions = partitions.map(({ durable, partition, seenFrom }) =>
+    `(partition = ${partition} AND offset < ${durable} AND event_ts >= ${time(seenFrom)})`
+  )
+  return `FROM events_raw
+WHERE toStartOfHour(event_ts) >= toStartOfHour(${time(from)}) AND event_ts >= ${time(from)} AND (${
+    conditions.join(" OR ")
+  })`
 }
 
-const chunks = (request: HistoryRequest): ReadonlyArray<Chunk> => {
-  const partitions = new Set(request.partitions.map(({ partition }) => partition))
-  const durable = request.partitions.map((each) => `(partition = ${each.partition} AND offset < ${each.durable})`).join(
-    " OR "
-  )
-  const recentFrom = Math.min(...request.partitions.map((each) => each.recentFrom))
-  const all = request.partitions.flatMap(({ partition, visitors }) =>
-    [...visitors].map(([visitorId, from]) => ({ partition, visitorId, from, literal: literal(visitorId) }))
-  )
-  // Those whose sessions began before all that is recent last: only their own statements read farther back.
-  all.sort((a, b) => b.from - a.from)
-  const found: Array<Chunk> = []
-  for (let start = 0; start < all.length;) {
-    const isRecent = all[start]!.from >= recentFrom
-    let end = start
-    for (
-      let text = 0;
-      end < all.length && (end === start || text + all[end]!.literal.length < visitorsTextMax) &&
-      all[end]!.from >= recentFrom === isRecent;
-      end++
-    ) {
-      text += all[end]!.literal.length + 1
-    }
-    const visitors = all.slice(start, end)
-    found.push({
-      visitors,
-      condition: `visitor_id IN (${visitors.map((visitor) => visitor.literal).join(",")}) AND partition IN (${
-        [...partitions].join(",")
-      }) AND (${durable})`,
-      from: Math.min(recentFrom, visitors.at(-1)!.from),
-      recentFrom
-    })
-    start = end
+/** Sorts ids by partition, so that they are shown many at a time. */
+class IdsByPartition {
+  readonly #taker: SeenIdsTaker
+  readonly #waiting = new Map<Partition, { prints: Int32Array; times: Float64Array; count: number }>()
+
+  constructor(taker: SeenIdsTaker) {
+    this.#taker = taker
   }
-  return found
-}
 
-const readChunk = (warehouse: Warehouse["Service"], chunk: Chunk, reportingCurrency: string) =>
-  Effect.map(warehouse.queryBytes(historiesSql(chunk, reportingCurrency)), (bytes) => {
-    const found = readHistories(bytes)
-    return chunk.visitors.map(({ partition, visitorId }) => ({
-      partition,
-      history: found.get(visitorId) ?? { visitorId, sessions: [], seen: [], clicks: [] }
-    }))
-  }) satisfies Effect.Effect<unknown, WarehouseError>
-
-/** From so many visitors on, looking each up in the Bloom filter of every granule costs more than reading the granules. */
-const visitorsByFilterMax = 500
-
-/**
- * One row per visitor and session_id at acceptance, with the ids and clicks that still matter in arrays. A repeated flush may have
- * stored an event twice, with the same content: one row per offset is enough.
- */
-const historiesSql = ({ condition, from, recentFrom, visitors }: Chunk, reportingCurrency: string): string => {
-  const isReporting = `currency IN ('', ${literal(reportingCurrency)})`
-  const isClick = "event_type IN ('view', 'click')"
-  const isRecent = `event_ts >= ${time(recentFrom)}`
-  const ms = (column: string) => `toUnixTimestamp64Milli(${column})`
-  return `
-SELECT visitor_id, session_id, min(offset), max(offset),
-  ${ms("min(event_ts)")}, argMin(offset, (event_ts, offset)), ${
-    ms("max(event_ts)")
-  }, argMax(offset, (event_ts, offset)),
-  count(), countIf(${isClick}), countIf(event_type = 'add_to_cart'), countIf(event_type = 'purchase'),
-  groupUniqArrayIf(item_id, item_id != ''),
-  sumIf(toDecimal128(price, 4) * quantity, event_type = 'purchase' AND ${isReporting}),
-  sumMapIf(map(toString(currency), toDecimal128(price, 4) * quantity), event_type = 'purchase' AND NOT ${isReporting}),
-  argMin(url, (event_ts, offset)), argMin(referrer, (event_ts, offset)), argMin(user_agent, (event_ts, offset)),
-  argMax(url, (event_ts, offset)),
-  groupArrayIf((${fingerprintSql}, ${ms("event_ts")}), ${isRecent}),
-  groupArrayIf((${ms("event_ts")}, item_id, offset, ${ms("appended_at")}), ${isRecent} AND ${isClick})
-FROM (
-  SELECT visitor_id, session_id, event_id, offset, event_ts, event_type, item_id, price, quantity, currency, url, referrer,
-    user_agent, appended_at
-  FROM events_raw
-  WHERE toStartOfHour(event_ts) >= toStartOfHour(${time(from)}) AND event_ts >= ${time(from)} AND ${condition}
-  LIMIT 1 BY partition, offset
-)
-GROUP BY visitor_id, session_id
-SETTINGS ignore_data_skipping_indices = '${
-    visitors.length > visitorsByFilterMax ? "by_visitor,by_event_id,by_offset" : "by_event_id,by_offset"
-  }'`
-}
-
-interface MutableHistory {
-  readonly visitorId: VisitorId
-  readonly sessions: Array<SessionParts>
-  readonly seen: Array<SeenHistory>
-  clicks: Array<Click>
-}
-
-const readHistories = (bytes: Buffer): ReadonlyMap<string, VisitorHistory> => {
-  const reader = new RowBinaryReader(bytes)
-  const histories = new Map<string, MutableHistory>()
-  while (!reader.done) {
-    const visitorId = reader.string() as VisitorId
-    let history = histories.get(visitorId)
-    if (history === undefined) histories.set(visitorId, history = { visitorId, sessions: [], seen: [], clicks: [] })
-    const parts = readSessionParts(reader)
-    history.sessions.push(parts)
-    history.seen.push(readSeen(reader))
-    for (let count = reader.length(); count > 0; count--) {
-      history.clicks.push({
-        eventTs: epochMillis(reader.integer()),
-        item: reader.string(),
-        offset: reader.integer() as Offset,
-        appendedAt: epochMillis(reader.integer()),
-        sessionId: parts.sessionId
-      })
+  take(rows: Buffer): void {
+    for (let at = 0; at < rows.length; at += seenIdBytes) {
+      const partition = rows.readUInt16LE(at) as Partition
+      let ids = this.#waiting.get(partition)
+      if (ids === undefined) {
+        ids = { prints: new Int32Array(idsAtOnce * fingerprintWords), times: new Float64Array(idsAtOnce), count: 0 }
+        this.#waiting.set(partition, ids)
+      }
+      for (let word = 0; word < fingerprintWords; word++) {
+        ids.prints[ids.count * fingerprintWords + word] = rows.readInt32LE(at + 2 + word * 4)
+      }
+      const time = at + 2 + fingerprintWords * 4
+      ids.times[ids.count++] = rows.readUInt32LE(time) + rows.readInt32LE(time + 4) * 4_294_967_296
+      if (ids.count < idsAtOnce) continue
+      this.#taker.take(partition, ids.prints, ids.times, ids.count)
+      ids.count = 0
     }
   }
-  for (const history of histories.values()) history.clicks.sort((a, b) => a.offset - b.offset)
-  return histories
-}
 
-const readSessionParts = (reader: RowBinaryReader): SessionParts => ({
-  sessionId: reader.string() as SessionId,
-  openedOffset: reader.integer() as Offset,
-  lastChangedOffset: reader.integer() as Offset,
-  startedAt: epochMillis(reader.integer()),
-  firstOffset: reader.integer() as Offset,
-  endedAt: epochMillis(reader.integer()),
-  lastOffset: reader.integer() as Offset,
-  events: reader.integer(),
-  clicks: reader.integer(),
-  carts: reader.integer(),
-  purchases: reader.integer(),
-  items: reader.strings(),
-  revenue: reader.int128(),
-  revenueByCurrency: reader.amounts(),
-  entryUrl: reader.string(),
-  firstReferrer: reader.string(),
-  userAgent: reader.string(),
-  exitUrl: reader.string()
-})
-
-const readSeen = (reader: RowBinaryReader): SeenHistory => {
-  const count = reader.length()
-  const prints = new Int32Array(count * fingerprintWords)
-  const times = new Float64Array(count)
-  for (let i = 0; i < count; i++) {
-    for (let word = 0; word < fingerprintWords; word++) prints[i * fingerprintWords + word] = reader.uint32()
-    times[i] = reader.integer()
+  end(): void {
+    for (const [partition, { count, prints, times }] of this.#waiting) this.#taker.take(partition, prints, times, count)
   }
-  return { prints, times }
 }
 
-/** A time that ClickHouse can hold: lateness before 1970 would leave its range. */
-const time = (ms: number): string => `fromUnixTimestamp64Milli(toInt64(${Math.max(0, Math.floor(ms))}), 'UTC')`
-
-const literal = (text: string): string =>
-  `'${text.replaceAll("\\", "\\\\").replaceAll("'", "\\'").replaceAll("\0", "\\0")}'`
+/** Ids of one partition that are shown together. */
+const idsAtOnce = 1_024

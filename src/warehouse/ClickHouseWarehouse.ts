@@ -12,7 +12,7 @@ import { Readable } from "node:stream"
 import { encodeNative, Scratch } from "./NativeBlock.ts"
 import type { TableBlock } from "./TableBlock.ts"
 import { Warehouse, WarehouseError } from "./Warehouse.ts"
-import type { WarehouseAddress } from "./Warehouse.ts"
+import type { VisitRows, WarehouseAddress } from "./Warehouse.ts"
 
 /** How long one attempt may take, ms. */
 export const insertTimeoutMs = 60_000
@@ -38,9 +38,9 @@ export const make = (address: WarehouseAddress): Effect.Effect<Warehouse["Servic
     )
     const scratches: Array<Scratch> = []
 
-    const send = (request: Request): Effect.Effect<Buffer, WarehouseError> =>
+    const send = (request: Request, take?: RowFeed): Effect.Effect<Buffer, WarehouseError> =>
       Effect.tryPromise({
-        try: (signal) => answer(client, request, signal),
+        try: (signal) => answer(client, request, signal, take),
         catch: (cause) => classify(cause, address)
       }).pipe(
         Effect.timeoutOrElse({
@@ -80,6 +80,10 @@ export const make = (address: WarehouseAddress): Effect.Effect<Warehouse["Servic
           )
         ),
       queryBytes: (sql, params) => send({ sql, params, settings: bytesSettings, timeoutMs: queryTimeoutMs }),
+      queryRows: (sql, rowBytes, visit) =>
+        Effect.suspend(() =>
+          send({ sql, settings: bytesSettings, timeoutMs: queryTimeoutMs }, new RowFeed(rowBytes, visit))
+        ).pipe(Effect.asVoid),
       command: (sql) => send({ sql, settings: {}, timeoutMs: commandTimeoutMs }).pipe(Effect.asVoid)
     })
   })
@@ -137,7 +141,12 @@ const open = (address: WarehouseAddress): ClickHouseClient =>
   })
 
 /** Sends one request and reads the whole answer, which also returns the socket to the pool. */
-const answer = async (client: ClickHouseClient, request: Request, signal: AbortSignal): Promise<Buffer> => {
+const answer = async (
+  client: ClickHouseClient,
+  request: Request,
+  signal: AbortSignal,
+  feed?: RowFeed
+): Promise<Buffer> => {
   const common = {
     query: request.sql,
     clickhouse_settings: request.settings,
@@ -148,30 +157,67 @@ const answer = async (client: ClickHouseClient, request: Request, signal: AbortS
   const result = request.body === undefined ?
     await client.exec(common) :
     await client.exec({ ...common, values: Readable.from([request.body], { objectMode: false }) })
-  const { bytes, ended } = await read(result.stream, signal)
   const code = Number(result.response_headers["x-clickhouse-exception-code"] ?? 0)
   const status = result.http_status_code ?? 0
+  const { bytes, ended } = await read(result.stream, signal, status === 200 && code === 0 ? feed : undefined)
   if (status !== 200 || code !== 0) throw new Refused(status, code, bytes.toString("utf8", 0, refusalBytesMax))
   const late = lateError(bytes, result.response_headers["x-clickhouse-exception-tag"])
   if (late !== undefined) throw new Refused(status, 0, late)
   if (ended !== undefined) throw ended
+  feed?.end(bytes)
   return bytes
 }
 
-/** All there is, and the error when the connection closed before the end of the answer. */
-const read = async (stream: Readable, signal: AbortSignal): Promise<{ bytes: Buffer; ended: Error | undefined }> => {
+/** All there is, or what a feed has not taken, and the error when the connection closed before the end of the answer. */
+const read = async (
+  stream: Readable,
+  signal: AbortSignal,
+  feed: RowFeed | undefined
+): Promise<{ bytes: Buffer; ended: Error | undefined }> => {
   const abort = () => stream.destroy(new Error("aborted"))
   signal.addEventListener("abort", abort, { once: true })
   const chunks: Array<Buffer> = []
   let ended: Error | undefined
   try {
-    for await (const chunk of stream) chunks.push(chunk as Buffer)
+    for await (const chunk of stream) {
+      if (feed === undefined) chunks.push(chunk as Buffer)
+      else chunks.splice(0, 1, feed.take(chunks[0], chunk as Buffer))
+    }
   } catch (cause) {
     ended = cause instanceof Error ? cause : new Error(String(cause))
   } finally {
     signal.removeEventListener("abort", abort)
   }
   return { bytes: chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks), ended }
+}
+
+/** Cuts an answer into whole rows while it comes. What may yet turn out to be an error is held back until the end. */
+class RowFeed {
+  readonly #rowBytes: number
+  readonly #visit: VisitRows
+
+  constructor(rowBytes: number, visit: VisitRows) {
+    this.#rowBytes = rowBytes
+    this.#visit = visit
+  }
+
+  /** Shows what is sure of these; gives back the rest. */
+  take(held: Buffer | undefined, chunk: Buffer): Buffer {
+    const bytes = held === undefined ? chunk : Buffer.concat([held, chunk])
+    return this.#show(bytes, bytes.length - lateErrorBytesMax)
+  }
+
+  /** The answer is whole. */
+  end(bytes: Buffer): void {
+    if (this.#show(bytes, bytes.length).length > 0) throw new Error("the answer ends within a row")
+  }
+
+  #show(bytes: Buffer, length: number): Buffer {
+    if (length < this.#rowBytes) return bytes
+    const shown = length - length % this.#rowBytes
+    this.#visit(bytes.subarray(0, shown))
+    return bytes.subarray(shown)
+  }
 }
 
 /** The longest error text that is kept, bytes. */

@@ -30,18 +30,39 @@ export interface Checkpoint {
  */
 export type VisitOpenVisitor = (partition: Partition, hash: number, startedAt: number, endedAt: number) => void
 
+/** What is read of a partition. */
+export interface PartitionBounds {
+  readonly partition: Partition
+  /** Only events below it count: what lies at or above it is a half-done flush, ours or a zombie's. */
+  readonly durable: Offset
+}
+
 /** Visitors to read back, with the bounds of their partitions. */
 export interface HistoryRequest {
-  readonly partitions: ReadonlyArray<{
-    readonly partition: Partition
-    /** Only events below it count: what lies at or above it is a half-done flush, ours or a zombie's. */
-    readonly durable: Offset
-    /** Event time from which ids and rule windows need single events. */
-    readonly recentFrom: number
-    /** Visitor -> event time from which its sessions need events. */
-    readonly visitors: ReadonlyMap<VisitorId, number>
-  }>
+  readonly partitions: ReadonlyArray<
+    PartitionBounds & {
+      /** Sessions that ended before it are out of reach. */
+      readonly reachableFrom: number
+      /** Event time from which rule windows, and ids, need single events. */
+      readonly recentFrom: number
+      /** Whether the histories bring ids. */
+      readonly withIds: boolean
+      /** Visitor -> event time from which its sessions need events; undefined: the store finds it out. */
+      readonly visitors: ReadonlyMap<VisitorId, number | undefined>
+    }
+  >
 }
+
+/** Takes ids in. */
+export interface SeenIdsTaker {
+  /** About so many will come. */
+  expect(partition: Partition, count: number): void
+  /** Accepted ids of one partition: `fingerprintWords` words and the event_ts of each. Only good during the call. */
+  take(partition: Partition, prints: Int32Array, times: Float64Array, count: number): void
+}
+
+/** What the warehouse knows of a visitor; asked for once, shown once. */
+export type VisitHistory = (partition: Partition, history: VisitorHistory) => void
 
 export class StateStore extends Context.Service<StateStore, {
   /** The newest checkpoint of each partition that has one. */
@@ -54,11 +75,13 @@ export class StateStore extends Context.Service<StateStore, {
     partitions: ReadonlyArray<{ readonly partition: Partition; readonly reachableFrom: number }>,
     visit: VisitOpenVisitor
   ): Effect.Effect<void, WarehouseError>
-  /** A history for every visitor asked for, empty ones included. */
-  histories(request: HistoryRequest): Effect.Effect<
-    ReadonlyArray<{ readonly partition: Partition; readonly history: VisitorHistory }>,
-    WarehouseError
-  >
+  /** Shows the ids accepted below `durable` whose event_ts is at or after `seenFrom`, some of them perhaps twice: millions. */
+  seenIds(
+    partitions: ReadonlyArray<PartitionBounds & { readonly seenFrom: number }>,
+    taker: SeenIdsTaker
+  ): Effect.Effect<void, WarehouseError>
+  /** Shows a history for every visitor asked for, empty ones included, as soon as it is there. After a failure some were shown. */
+  histories(request: HistoryRequest, visit: VisitHistory): Effect.Effect<void, WarehouseError>
   /** Offsets below which runs of the same core version have decided differently; none is good. */
   readonly disagreements: Effect.Effect<
     ReadonlyArray<{ readonly partition: number; readonly offset: number; readonly runs: ReadonlyArray<string> }>,

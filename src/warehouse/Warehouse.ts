@@ -25,6 +25,9 @@ export class WarehouseError extends Schema.TaggedError<WarehouseError>()("Wareho
   cause: Schema.optionalKey(Schema.Defect())
 }) {}
 
+/** Rows in RowBinary, one behind the other. Only good during the visit. */
+export type VisitRows = (rows: Buffer) => void
+
 export class Warehouse extends Context.Service<Warehouse, {
   /** Writes one block, synchronously and fsynced; when it returns the rows survive a crash of the server. One attempt. */
   insert(block: TableBlock): Effect.Effect<void, WarehouseError>
@@ -33,6 +36,11 @@ export class Warehouse extends Context.Service<Warehouse, {
     sql: string,
     params?: Readonly<Record<string, unknown>>
   ): Effect.Effect<ReadonlyArray<Readonly<Record<string, unknown>>>, WarehouseError>
+  /**
+   * Shows the rows of a SELECT as they come, as RowBinary, when all of them are `rowBytes` long: for answers that are too large to
+   * be held. One attempt: after a failure some rows have been shown.
+   */
+  queryRows(sql: string, rowBytes: number, visit: VisitRows): Effect.Effect<void, WarehouseError>
   /** A SELECT's answer as RowBinary bytes, for the large reads of recovery. One attempt. */
   queryBytes(
     sql: string,

@@ -32,6 +32,7 @@ const { values } = parseArgs({
 const rate = Number(values.rate)
 const directory = mkdtempSync(join(tmpdir(), "guardian-bench-recovery-"))
 const children = new Set<ChildProcess>()
+const compileCache = fileURLToPath(new URL("../../node_modules/.cache/guardian", import.meta.url))
 const waitMsMax = 1_200_000
 /** How long a restarted pipeline may take to be live again. */
 const catchUpMsMax = 60_000
@@ -42,7 +43,8 @@ const start = (file: string, ...args: ReadonlyArray<string>): ChildProcess => {
   const path = fileURLToPath(new URL(file, import.meta.url))
   const child = spawn(process.execPath, [path, ...args], {
     stdio: ["ignore", "pipe", "inherit"],
-    env: { ...process.env, NODE_NO_WARNINGS: "1" }
+    // As `guardian` does at its start.
+    env: { ...process.env, NODE_NO_WARNINGS: "1", NODE_COMPILE_CACHE: compileCache }
   })
   children.add(child)
   child.once("close", () => children.delete(child))

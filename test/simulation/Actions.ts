@@ -21,6 +21,8 @@ export type Action =
   | { readonly do: "flush"; readonly steps: number }
   /** Some rows of the step are written, and no answer comes: they will be written again. */
   | { readonly do: "lose"; readonly lands: Landing }
+  /** So many steps of reading the past back: of asking and taking in, who is cold and which ids were seen. */
+  | { readonly do: "recollect"; readonly steps: number }
   /** Memory is short: all that is durable leaves it. */
   | { readonly do: "evict" }
   /** Like `flush` if `steps` is not 0; then the owner dies, while some rows of the next step are on their way. */
@@ -52,6 +54,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constant("flush"), steps: fc.integer({ min: 1, max: 3 }) }) },
   { weight: 5, arbitrary: fc.constant({ do: "flush", steps: allSteps }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("lose"), lands: landing }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant("recollect"), steps: fc.integer({ min: 1, max: 4 }) }) },
   { weight: 2, arbitrary: fc.constant({ do: "evict" }) },
   {
     weight: 4,

@@ -8,9 +8,15 @@ import type { EpochMillis, Offset, Partition, SessionId } from "../../src/domain
 import { positiveMurmur2 } from "../../src/domain/Murmur2.ts"
 import { FingerprintText, fingerprintWords } from "../../src/sessionizer/Fingerprint.ts"
 import type { SessionParts } from "../../src/sessionizer/SessionParts.ts"
-import type { VisitorHistory } from "../../src/sessionizer/VisitorHistory.ts"
+import type { SeenHistory, VisitorHistory } from "../../src/sessionizer/VisitorHistory.ts"
 import { noWatermark } from "../../src/warehouse/FlushBlocks.ts"
-import type { Checkpoint, HistoryRequest, VisitOpenVisitor } from "../../src/warehouse/StateStore.ts"
+import type {
+  Checkpoint,
+  HistoryRequest,
+  PartitionBounds,
+  SeenIdsTaker,
+  VisitOpenVisitor
+} from "../../src/warehouse/StateStore.ts"
 import type { TableBlock } from "../../src/warehouse/TableBlock.ts"
 import { valuesOf } from "../../src/warehouse/TableBlock.ts"
 
@@ -99,20 +105,26 @@ export class MemoryWarehouse {
     bounds: ReadonlyArray<{ readonly partition: Partition; readonly reachableFrom: number }>,
     visit: VisitOpenVisitor
   ): void {
-    for (const row of this.rows("sessions_raw")) {
-      const bound = bounds.find(({ partition }) => partition === row["partition"])
-      if (bound === undefined || row["ended_at"] < bound.reachableFrom) continue
-      visit(row["partition"], positiveMurmur2(row["visitor_id"]), row["started_at"], row["ended_at"])
+    for (const { partition, reachableFrom } of bounds) {
+      for (const row of this.#open(partition, reachableFrom)) {
+        visit(partition, positiveMurmur2(row["visitor_id"]), row["started_at"], row["ended_at"])
+      }
     }
   }
 
   histories(
     request: HistoryRequest
   ): ReadonlyArray<{ readonly partition: Partition; readonly history: VisitorHistory }> {
-    return request.partitions.flatMap(({ durable, partition, recentFrom, visitors }) => {
+    return request.partitions.flatMap(({ durable, partition, reachableFrom, recentFrom, visitors, withIds }) => {
+      const bounds = new Map(
+        [...visitors].map(([visitorId, from]) => [visitorId, from ?? this.#bound(partition, visitorId, reachableFrom)])
+      )
       // As in SQL, one bound for all visitors of the request: the least.
-      const from = Math.min(...visitors.values())
+      const from = Math.min(...bounds.values())
       return [...visitors.keys()].map((visitorId) => {
+        if (bounds.get(visitorId) === Infinity) {
+          return { partition, history: { visitorId, sessions: [], seen: [], clicks: [] } }
+        }
         const events = this.rows("events_raw").filter((row) =>
           row["visitor_id"] === visitorId && row["partition"] === partition && row["offset"] < durable
         ).sort((a, b) => a["offset"] - b["offset"])
@@ -121,11 +133,7 @@ export class MemoryWarehouse {
           history: {
             visitorId,
             sessions: groupParts(events.filter((row) => row["event_ts"] >= from)),
-            seen: events.filter((row) => row["event_ts"] >= recentFrom).map((row) => {
-              const prints = new Int32Array(fingerprintWords)
-              fingerprintText.ofStrings(visitorId, row["event_id"], prints, 0)
-              return { prints, times: Float64Array.of(row["event_ts"]) }
-            }),
+            seen: events.filter((row) => withIds && row["event_ts"] >= recentFrom).map(seenOf),
             clicks: events.filter((row) => row["event_ts"] >= recentFrom && isClick(row["event_type"])).map((row) => ({
               eventTs: row["event_ts"],
               item: row["item_id"],
@@ -137,6 +145,31 @@ export class MemoryWarehouse {
         }
       })
     })
+  }
+
+  seenIds(
+    bounds: ReadonlyArray<PartitionBounds & { readonly seenFrom: number }>,
+    taker: SeenIdsTaker
+  ): void {
+    for (const { durable, partition, seenFrom } of bounds) {
+      for (const row of this.rows("events_raw")) {
+        if (row["partition"] !== partition || row["offset"] >= durable || row["event_ts"] < seenFrom) continue
+        const { prints, times } = seenOf(row)
+        taker.take(partition, prints, times, 1)
+      }
+    }
+  }
+
+  /** From when the events of a visitor matter; Infinity: they do not. */
+  #bound(partition: Partition, visitorId: string, reachableFrom: number): number {
+    return this.#open(partition, reachableFrom)
+      .filter((row) => row["visitor_id"] === visitorId)
+      .reduce((least, row) => Math.min(least, row["started_at"]), Infinity)
+  }
+
+  /** Rows of sessions that may still grow: of any version, tombstones too. */
+  #open(partition: Partition, reachableFrom: number): ReadonlyArray<Row> {
+    return this.rows("sessions_raw").filter((row) => row["partition"] === partition && row["ended_at"] >= reachableFrom)
   }
 
   #table(name: string): Map<string, Row> {
@@ -165,6 +198,12 @@ export const stringify = (row: Row): string =>
     if (value instanceof Uint8Array) return Buffer.from(value).toString("latin1")
     return value
   })
+
+const seenOf = (row: Row): SeenHistory => {
+  const prints = new Int32Array(fingerprintWords)
+  fingerprintText.ofStrings(row["visitor_id"], row["event_id"], prints, 0)
+  return { prints, times: Float64Array.of(row["event_ts"]) }
+}
 
 const groupParts = (events: ReadonlyArray<Row>): ReadonlyArray<SessionParts> => {
   const groups = Map.groupBy(events, (row) => row["session_id"] as SessionId)

@@ -23,6 +23,7 @@ const seen = "src/sessionizer/SeenIds.ts"
 const cold = "src/sessionizer/ColdVisitors.ts"
 const clicks = "src/sessionizer/Clicks.ts"
 const settings = "src/domain/Settings.ts"
+const recollection = "src/pipeline/Recollection.ts"
 const memory = "test/simulation/MemoryWarehouse.ts"
 
 export const mutations: ReadonlyArray<Mutation> = [
@@ -131,8 +132,8 @@ export const mutations: ReadonlyArray<Mutation> = [
     scenario: "dies when the tombstone of the earlier session has landed, but not the row of the merged one",
     edits: [[
       memory,
-      `bound === undefined || row["ended_at"]`,
-      `row["merged_into"] !== "" || bound === undefined || row["ended_at"]`
+      `row["partition"] === partition && row["ended_at"] >= reachableFrom`,
+      `row["merged_into"] === "" && row["partition"] === partition && row["ended_at"] >= reachableFrom`
     ]]
   },
   {
@@ -140,8 +141,8 @@ export const mutations: ReadonlyArray<Mutation> = [
     runs: 200,
     edits: [[
       memory,
-      `bound === undefined || row["ended_at"]`,
-      `row["version"] > (this.checkpoints().find((c) => c.partition === row["partition"])?.position.offset ?? 0) || bound === undefined || row["ended_at"]`
+      `row["partition"] === partition && row["ended_at"] >= reachableFrom`,
+      `row["version"] <= (this.checkpoints().find((c) => c.partition === partition)?.position.offset ?? 0) && row["partition"] === partition && row["ended_at"] >= reachableFrom`
     ]]
   },
   {
@@ -484,5 +485,37 @@ export const mutations: ReadonlyArray<Mutation> = [
     edits: [
       [sessions, "new Map([...amounts].sort(([a], [b]) => a < b ? -1 : 1))", "amounts"]
     ]
+  },
+  {
+    mistake: "who is cold taken for known before it is read",
+    runs: 400,
+    edits: [[
+      core,
+      "this.cold.isComplete = this.idsComplete = position.watermark === -Infinity",
+      "this.idsComplete = position.watermark === -Infinity"
+    ]]
+  },
+  {
+    mistake: "ids taken for read back when only the visitors are",
+    runs: 3_000,
+    edits: [[
+      recollection,
+      "core.cold.isComplete = true",
+      "core.cold.isComplete = core.idsComplete = true"
+    ]]
+  },
+  {
+    mistake: "ids taken for read back before anything is",
+    runs: 400,
+    edits: [[
+      core,
+      "this.cold.isComplete = this.idsComplete = position.watermark === -Infinity",
+      "this.cold.isComplete = position.watermark === -Infinity"
+    ]]
+  },
+  {
+    mistake: "an unknown visitor's bound taken from the newest session",
+    runs: 200,
+    edits: [[memory, 'Math.min(least, row["started_at"]), Infinity)', 'row["ended_at"], Infinity)']]
   }
 ]

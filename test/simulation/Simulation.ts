@@ -9,7 +9,9 @@ import { isConserved } from "../../src/domain/Outcome.ts"
 import { endMarkers } from "../../src/log/ControlRecords.ts"
 import type { Flush } from "../../src/pipeline/Processor.ts"
 import { Processor, recordHash } from "../../src/pipeline/Processor.ts"
+import { Recollection } from "../../src/pipeline/Recollection.ts"
 import { PartitionCore, startPosition } from "../../src/sessionizer/PartitionCore.ts"
+import type { SeenIdsTaker, VisitOpenVisitor } from "../../src/warehouse/StateStore.ts"
 import type { TableBlock } from "../../src/warehouse/TableBlock.ts"
 import { decodedBatch, encoded } from "../support/EventBatches.ts"
 import type { Action, Landing } from "./Actions.ts"
@@ -51,6 +53,7 @@ const perform = (owner: Owner, action: Exclude<Action, { readonly do: "die" | "s
   else if (action.do === "write") owner.write(action.block)
   else if (action.do === "flush") owner.flush(action.steps)
   else if (action.do === "lose") owner.writePart(action.lands)
+  else if (action.do === "recollect") owner.recollect(action.steps)
   else owner.evict()
 }
 
@@ -60,6 +63,7 @@ class Owner {
   readonly #warehouse: MemoryWarehouse
   readonly #processor: Processor
   readonly #partitions: ReadonlyArray<Partition>
+  readonly #recollecting = this.#recollect()
   #flush: Flush | undefined = undefined
   /** Steps of the flush that are not written yet; of the first, what is left of it. */
   #pending: Array<Array<TableBlock>> = []
@@ -91,11 +95,33 @@ class Owner {
         warehouse.violations.push(`partition ${partition}: the checkpoint at ${position.offset} names another record`)
       }
     }
-    warehouse.openVisitors(
-      cores.map(({ partition, reachableFrom }) => ({ partition, reachableFrom })),
-      (partition, hash, startedAt, endedAt) => cores[partition]!.cold.add(hash, startedAt, endedAt)
-    )
     for (const core of cores) this.#processor.own(core)
+  }
+
+  /**
+   * The next steps of reading the past back: a question to the warehouse, taking in its answer, and the same for ids. Between a
+   * question and its answer anything may happen.
+   */
+  recollect(steps: number): void {
+    for (let step = 0; step < steps; step++) this.#recollecting.next()
+  }
+
+  *#recollect(): Generator<void, void> {
+    const recollection = new Recollection(this.#processor)
+    const visitors: Array<Parameters<VisitOpenVisitor>> = []
+    this.#warehouse.openVisitors(recollection.bounds, (...visitor) => visitors.push(visitor))
+    yield
+    for (const visitor of visitors) recollection.visitor(...visitor)
+    recollection.visitorsComplete()
+    yield
+    const ids: Array<Parameters<SeenIdsTaker["take"]>> = []
+    this.#warehouse.seenIds(recollection.bounds, {
+      expect: recollection.ids.expect,
+      take: (...each) => ids.push(each)
+    })
+    yield
+    for (const each of ids) recollection.ids.take(...each)
+    recollection.idsComplete()
   }
 
   /** Reads the next records of every partition, a few of each. */

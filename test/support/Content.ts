@@ -25,6 +25,14 @@ export const contents: Readonly<Record<string, string>> = {
     "(SELECT partition, max(offset) FROM checkpoints GROUP BY partition)"
 }
 
+/** The KPIs, without the label of when they were computed; they say what the log says when the backlog is empty. */
+export const kpiContents: Readonly<Record<string, string>> = Object.fromEntries(
+  ["daily_metrics", "session_funnel", "popular_items", "popular_categories", "hourly_traffic"].map((view) => [
+    view,
+    `SELECT * EXCEPT (refreshed_at) FROM ${view}`
+  ])
+)
+
 export interface Content {
   /** By name of `contents`: number of rows and hash. */
   readonly tables: Readonly<Record<string, { readonly rows: number; readonly hash: string }>>
@@ -33,9 +41,12 @@ export interface Content {
 }
 
 export const readContent = Effect.fnUntraced(
-  function*(warehouse: Warehouse["Service"]): Effect.fn.Return<Content, WarehouseError> {
+  function*(
+    warehouse: Warehouse["Service"],
+    selects: Readonly<Record<string, string>> = contents
+  ): Effect.fn.Return<Content, WarehouseError> {
     const tables: Record<string, { rows: number; hash: string }> = {}
-    for (const [name, select] of Object.entries(contents)) {
+    for (const [name, select] of Object.entries(selects)) {
       const [row] = yield* warehouse.query(
         `SELECT count() AS rows, concat(hex(sum(h)), '-', hex(groupBitXor(h))) AS hash
          FROM (SELECT sipHash64(toString(tuple(*))) AS h FROM (${select}))`
@@ -53,7 +64,7 @@ export const readContent = Effect.fnUntraced(
 
 /** In words, what differs; empty when both are the same. Decision hashes are compared where both have one. */
 export const differences = (a: Content, b: Content): ReadonlyArray<string> => [
-  ...Object.keys(contents).flatMap((name) => {
+  ...Object.keys(a.tables).flatMap((name) => {
     const [left, right] = [a.tables[name]!, b.tables[name]!]
     return left.rows === right.rows && left.hash === right.hash ?
       [] :

@@ -10,9 +10,10 @@ import { RunningWarehouse } from "../../src/cli/Installation.ts"
 import { process as processLog } from "../../src/cli/Processing.ts"
 import { runMain } from "../../src/cli/RunMain.ts"
 import { PipelineStatus } from "../../src/pipeline/PipelineStatus.ts"
+import { refreshKpis } from "../../src/warehouse/KpiBacklog.ts"
 import { StateStore } from "../../src/warehouse/StateStore.ts"
 import { Warehouse } from "../../src/warehouse/Warehouse.ts"
-import { readContent } from "./Content.ts"
+import { contents, kpiContents, readContent } from "./Content.ts"
 import type { Line, Progress } from "./PipelineProcess.ts"
 
 const [dataDirectory, until, flushRecords] = process.argv.slice(2) as [string, "drained" | "stopped", string]
@@ -82,6 +83,7 @@ runMain(
       recordsInMemoryMax: flushRecordsMax
     }).pipe(Effect.ensuring(Effect.sync(() => say(progress()))))
     yield* sayCheckpoints
-    say({ kind: "content", content: yield* readContent(yield* Warehouse) })
+    yield* refreshKpis
+    say({ kind: "content", content: yield* readContent(yield* Warehouse, { ...contents, ...kpiContents }) })
   }).pipe(Effect.provide(servingLayer(dataDirectory, {})))
 )

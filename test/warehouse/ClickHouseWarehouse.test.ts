@@ -1,5 +1,5 @@
 import { assert, describe, it, layer } from "@effect/vitest"
-import { Effect, Fiber, Redacted, Schedule } from "effect"
+import { Effect, Exit, Fiber, Redacted, Schedule } from "effect"
 import type { Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { createServer } from "node:http"
@@ -201,6 +201,40 @@ layer(TemporaryWarehouse, { excludeTestServices: true })("ClickHouse", (it) => {
         assert.isFalse(error.retryable)
         assert.match(error.message, /boom.*\(version [\d.]+\)$/)
       }
+    }))
+
+  it.effect("shows rows as they come: each whole, in order, and nothing of an error", () =>
+    Effect.gen(function*() {
+      const warehouse = yield* freshWarehouse
+      const rowBytes = 9
+      /** How many rows came before anything was out of order; -1 when something was. */
+      const shown = (sql: string) => {
+        let next = 0
+        let visits = 0
+        const read = warehouse.queryRows(sql, rowBytes, (rows) => {
+          visits++
+          for (let at = 0; at < rows.length; at += rowBytes) {
+            const isNext = rows[at] === 7 && Number(rows.readBigUInt64LE(at + 1)) === next
+            next = isNext ? next + 1 : Number.NaN
+          }
+        })
+        return Effect.map(Effect.exit(read), (exit) => ({ exit, next, visits }))
+      }
+      const whole = yield* shown("SELECT toUInt8(7), number FROM numbers(1000000) SETTINGS max_threads = 1")
+      assert.isTrue(Exit.isSuccess(whole.exit))
+      assert.strictEqual(whole.next, 1_000_000)
+      assert.isAbove(whole.visits, 10)
+      const none = yield* shown("SELECT toUInt8(7), number FROM numbers(0)")
+      assert.deepStrictEqual([none.next, none.visits], [0, 0])
+      const broken = yield* shown(
+        "SELECT toUInt8(7 + throwIf(number = 900000, 'boom')), number FROM numbers(1000000) SETTINGS max_block_size = 10000, max_threads = 1"
+      )
+      assert.isTrue(Exit.isFailure(broken.exit))
+      assert.isAtLeast(broken.next, 0)
+      assert.isAtMost(broken.next, 900_000)
+      const cut = yield* shown("SELECT toUInt16(7)")
+      assert.isTrue(Exit.isFailure(cut.exit))
+      assert.strictEqual(cut.next, 0)
     }))
 
   it.effect("takes blocks side by side without mixing their memory", () =>

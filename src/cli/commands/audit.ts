@@ -64,11 +64,14 @@ const scopeOf = (dayStart: number | undefined, all: boolean): Effect.Effect<Audi
     Effect.succeed({ dayStart })
 }
 
-const lineOf = ({ differences, examined, name, promise, sample }: CheckedPromise): string => {
+const lineOf = ({ differences, examined, name, promise, sample, unchecked }: CheckedPromise): string => {
   const verdict = differences === 0 ? "ok  " : "FAIL"
   const count = differences === 0 ? "" : `${differences.toLocaleString("en")} differ of `
   const rows = sample.map((row) => `        ${JSON.stringify(row)}`)
-  return [`${verdict}  ${name}: ${count}${examined.toLocaleString("en")} examined. ${promise}`, ...rows].join("\n")
+  const left = unchecked === undefined ? [] : [`      not checked: ${unchecked}`]
+  return [`${verdict}  ${name}: ${count}${examined.toLocaleString("en")} examined. ${promise}`, ...left, ...rows].join(
+    "\n"
+  )
 }
 
 const lastWords = (report: AuditReport): string => {

@@ -7,6 +7,7 @@ import { dataDir, httpPort, print, tcpPort } from "../Flags.ts"
 import { RunningWarehouse } from "../Installation.ts"
 import { beat, markLive } from "../LiveLog.ts"
 import { liveTraffic } from "../LiveTraffic.ts"
+import { refuseOwned } from "../PipelineOwner.ts"
 import { process as processLog } from "../Processing.ts"
 import { partitionGroup, printStopped, servingLayer } from "./serve.ts"
 
@@ -17,6 +18,7 @@ export const demo = Command.make(
   "demo",
   { dataDir, rate, httpPort, tcpPort },
   Effect.fn(function*({ dataDir, httpPort, rate, tcpPort }) {
+    yield* refuseOwned(dataDir)
     const status = new PipelineStatus()
     yield* print(
       `Clickstream Guardian: starting log, ClickHouse, pipeline and ${rate} simulated events/s in ${dataDir} ...`

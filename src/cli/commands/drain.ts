@@ -6,6 +6,7 @@ import { dataDir, json, print, printJson } from "../Flags.ts"
 import { stateStoreLayer, warehouseLayer } from "../Installation.ts"
 import { logReadingLayer } from "../LogReading.ts"
 import { process as processLog } from "../Processing.ts"
+import { drainProgress, kpiProgress, withProgress } from "../Progress.ts"
 
 const batchSize = Flag.Int("batch-size").pipe(
   Flag.withDescription("Records read and flushed at a time; results do not depend on it"),
@@ -36,14 +37,17 @@ const kpisWithin = "10 minutes"
 
 /** Drains the log of a data directory, and waits until the KPIs say what it says. */
 export const drained = (dataDirectory: string, status: PipelineStatus, batchSize?: number) =>
-  processLog({
-    dataDirectory,
-    until: "drained",
-    status,
-    readRecordsMax: batchSize,
-    flushRecordsMax: batchSize
-  }).pipe(
-    Effect.andThen(Effect.timeoutOption(refreshKpis, kpisWithin)),
+  withProgress(
+    processLog({
+      dataDirectory,
+      until: "drained",
+      status,
+      readRecordsMax: batchSize,
+      flushRecordsMax: batchSize
+    }),
+    drainProgress(status)
+  ).pipe(
+    Effect.andThen(withProgress(Effect.timeoutOption(refreshKpis, kpisWithin), kpiProgress)),
     Effect.provide(
       stateStoreLayer.pipe(
         Layer.provideMerge(warehouseLayer(dataDirectory)),

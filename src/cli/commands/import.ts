@@ -1,7 +1,9 @@
-import { Effect, Layer, Option, Stream } from "effect"
+import { Clock, Effect, Layer, Option, Schema, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { mkdir } from "node:fs/promises"
 import type { EpochMillis } from "../../domain/Identifiers.ts"
+import type { OutcomeCounts } from "../../domain/Outcome.ts"
+import { eventTsMin } from "../../domain/Settings.ts"
 import { endMarkers } from "../../log/ControlRecords.ts"
 import { EventLog } from "../../log/EventLog.ts"
 import type { NewRecord } from "../../log/EventLog.ts"
@@ -9,12 +11,14 @@ import { partitionOf } from "../../log/Partitioner.ts"
 import { encodeEvent } from "../../log/WireFormat.ts"
 import { openImport } from "../../operations/import/Import.ts"
 import type { ImportProgress, ImportSummary, OpenImport } from "../../operations/import/Import.ts"
+import { parseMapping } from "../../operations/import/Mapping.ts"
 import { PipelineStatus } from "../../pipeline/PipelineStatus.ts"
 import { StateStore } from "../../warehouse/StateStore.ts"
 import { coreSettings } from "../Environment.ts"
 import { dataDir, json, partitions, print, printJson } from "../Flags.ts"
 import type { ImportEntry } from "../ImportHistory.ts"
 import { readHistory, recordImport, sameContent } from "../ImportHistory.ts"
+import { outcomesOf, uncountedTypes } from "../ImportOutcome.ts"
 import {
   eventSchemaId,
   InstallationError,
@@ -24,6 +28,7 @@ import {
   stateStoreLayer,
   warehouseLayer
 } from "../Installation.ts"
+import { endProgress, progressBar, progressLine } from "../Progress.ts"
 import { drained } from "./drain.ts"
 import { migrated } from "./migrate.ts"
 
@@ -51,30 +56,59 @@ const moreFollows = Flag.Boolean("more-follows").pipe(
 )
 const noDrain = Flag.Boolean("no-drain").pipe(Flag.withDescription("Only append"), Flag.withDefault(false))
 
+const strict = Flag.Boolean("strict").pipe(
+  Flag.withDescription(
+    "Exit code 1 when any line was dead-lettered or any event rejected; the rest is imported all the same"
+  ),
+  Flag.withDefault(false)
+)
+
+/** All is imported that can be, and --strict wanted more. */
+export class NotAllAccepted
+  extends Schema.TaggedError<NotAllAccepted>()("NotAllAccepted", { message: Schema.String })
+{}
+
 /** Appends history to the log in event-time order, then processes it. */
 export const importCommand = Command.make(
   "import",
-  { files, format, map, noHeader, asIs, moreFollows, noDrain, partitions, dataDir, json },
+  { files, format, map, noHeader, asIs, moreFollows, noDrain, strict, partitions, dataDir, json },
   Effect.fn(function*(options) {
-    const { entry, summary } = yield* appended(options)
+    const { entry, summary, typeColumn } = yield* appended(options)
     const status = new PipelineStatus()
     if (!options.noDrain) yield* drained(options.dataDir, status)
     // Only now: an import that was killed before its records were processed goes on when it is run again.
     yield* recordImport(options.dataDir, { ...entry, done: true })
     const { counts } = status
-    if (options.json) return yield* printJson({ ...summary, ...(options.noDrain ? {} : { drained: counts }) })
+    yield* options.json ?
+      printJson({ ...summary, ...(options.noDrain ? {} : { drained: counts }) }) :
+      told(summary, options.noDrain ? undefined : counts)
+    const uncounted = uncountedTypes(summary, typeColumn)
+    if (uncounted !== undefined) process.stderr.write(`guardian: ${uncounted}\n`)
+    const outcomes = options.noDrain ? undefined : yield* ownOutcomes(options.dataDir, entry, counts)
+    if (outcomes?.accepted === 0 && summary.lines > 0) {
+      process.stderr.write(
+        "guardian: no event was accepted: check --map, above all the unit of event_ts (epoch_s, epoch_ms, ...). The same file may be " +
+          "imported again with another --map; the records of this attempt stay counted for what they are\n"
+      )
+    }
+    const rejected = outcomes?.rejected ?? 0
+    if (options.strict && summary.deadLettered + rejected > 0) {
+      return yield* new NotAllAccepted({
+        message: `${summary.deadLettered} lines were dead-lettered and ${rejected} events rejected (--strict)`
+      })
+    }
+  })
+).pipe(Command.withDescription("Append history from files to the log, in event-time order, and process it"))
+
+const told = (summary: ImportSummary, counts: OutcomeCounts | undefined) =>
+  Effect.gen(function*() {
     const reasons = Object.entries(summary.deadLetters).map(([reason, count]) => `${count} ${reason}`)
     yield* print(
       `${summary.lines.toLocaleString("en")} lines read: ${summary.events.toLocaleString("en")} events, ` +
         `${summary.deadLettered} dead-lettered${reasons.length === 0 ? "" : ` (${reasons.join(", ")})`}` +
         (summary.eventTsMin === undefined ? "" : `; ${day(summary.eventTsMin)} to ${day(summary.eventTsMax!)}`)
     )
-    if (!options.noDrain && counts.accepted === 0 && counts.rejected > 0) {
-      process.stderr.write(
-        "guardian: no event was accepted: check the unit of event_ts in --map (epoch_s, epoch_ms, ...), and import into another --data-dir\n"
-      )
-    }
-    if (options.noDrain) return yield* print("appended; process it with guardian drain or guardian serve")
+    if (counts === undefined) return yield* print("appended; process it with guardian drain or guardian serve")
     yield* print(
       `processed: ${
         counts.accepted.toLocaleString("en")
@@ -82,7 +116,6 @@ export const importCommand = Command.make(
         `${counts.rejected} rejected, ${counts.deadLettered} dead-lettered`
     )
   })
-).pipe(Command.withDescription("Append history from files to the log, in event-time order, and process it"))
 
 interface ImportFlags {
   readonly files: ReadonlyArray<string>
@@ -107,9 +140,10 @@ const appended = (flags: ImportFlags) =>
       map: flags.map,
       header: !flags.noHeader,
       asIs: flags.asIs,
+      eventTsBounds: { min: eventTsMin, max: (yield* Clock.currentTimeMillis) + (yield* coreSettings).futureMaxMs },
       temporaryFolder: temporary,
       encode: (event) => encodeEvent(schemaId, event),
-      ...(process.stderr.isTTY && { onProgress: showProgress })
+      onProgress: reading()
     })
     if (flags.map === undefined) {
       for (const plan of opened.files) process.stderr.write(`${plan.file}: ${plan.format}, reading ${plan.mapping}\n`)
@@ -134,11 +168,14 @@ const appended = (flags: ImportFlags) =>
       Stream.map((batch) => notYetAppended(batch, skip, log.partitions)),
       Stream.runForEach((batch) => batch.length === 0 ? Effect.void : log.append(batch))
     )
-    if (!flags.moreFollows && summary.eventTsMax !== undefined) {
+    // Times that the log rejects must not move time: only what may be accepted decides where history ends.
+    if (!flags.moreFollows && summary.plausibleTsMax !== undefined) {
       const { gapMs, latenessMs } = yield* coreSettings
-      yield* log.append(endMarkers(log.partitions, (summary.eventTsMax + gapMs + latenessMs) as EpochMillis))
+      yield* log.append(endMarkers(log.partitions, (summary.plausibleTsMax + gapMs + latenessMs) as EpochMillis))
     }
-    return { entry: begun ?? entry, summary }
+    const endedAt = (yield* log.ranges).map(({ end }) => end)
+    const typeColumn = typeColumnOf(opened.files[0]?.mapping ?? "")
+    return { entry: { ...(begun ?? entry), endedAt }, summary, typeColumn }
   }).pipe(
     Effect.scoped,
     Effect.provide(Layer.merge(logLayer(flags.dataDir, flags.partitions), registryLayer(flags.dataDir)))
@@ -149,7 +186,15 @@ const refuseAgain = Effect.fnUntraced(function*(dataDirectory: string, entry: Im
   const history = yield* readHistory(dataDirectory)
   const same = history.find((other) => sameContent(other, entry))
   if (same !== undefined && !same.done && same.options === entry.options) return same
-  const known = history.filter((other) => other.logId === entry.logId)
+  const others = history.filter((other) =>
+    other.logId === entry.logId && other.fingerprints.some((each) => entry.fingerprints.includes(each))
+  )
+  if (others.length > 0 && others.every(({ options }) => options !== entry.options)) {
+    yield* processed(dataDirectory)
+    // Whatever was wrong with its settings, nothing of it counts: it does not stand in the way.
+    if ((yield* outcomesOf(dataDirectory, others, entry.startedAt)).accepted === 0) return undefined
+  }
+  const known = others
     .flatMap(({ files, fingerprints }) => files.map((file, i) => [fingerprints[i]!, file] as const))
   const again = entry.fingerprints.findIndex((fingerprint) => known.some(([other]) => other === fingerprint))
   if (again < 0) return undefined
@@ -165,10 +210,7 @@ const refuseAgain = Effect.fnUntraced(function*(dataDirectory: string, entry: Im
 const refuseOlder = Effect.fnUntraced(function*(dataDirectory: string, summary: ImportSummary) {
   if (summary.eventTsMin === undefined) return
   const { eventTsMin } = summary
-  yield* drained(dataDirectory, new PipelineStatus()).pipe(
-    // Somebody else is processing this directory: good as well.
-    Effect.catchTag("InstallationError", () => Effect.void)
-  )
+  yield* processed(dataDirectory)
   const settings = yield* coreSettings
   const watermark = yield* Effect.gen(function*() {
     yield* migrated
@@ -186,6 +228,24 @@ const refuseOlder = Effect.fnUntraced(function*(dataDirectory: string, summary: 
   })
 })
 
+/** What became of this import's records; in a log that holds nothing else the pipeline has counted them. */
+const ownOutcomes = (dataDirectory: string, entry: ImportEntry, counts: OutcomeCounts) =>
+  entry.startedAt.every((end) => end === 0) ?
+    Effect.succeed(counts) :
+    outcomesOf(dataDirectory, [entry], entry.startedAt)
+
+const typeColumnOf = (mapping: string): string | undefined => {
+  const source = parseMapping(mapping).find(({ target }) => target === "event_type")?.source
+  return source?.kind === "column" ? source.name : undefined
+}
+
+/** Everything that is in the log, as far as nobody else does it. */
+const processed = (dataDirectory: string) =>
+  drained(dataDirectory, new PipelineStatus()).pipe(
+    // Somebody else is processing this directory: good as well.
+    Effect.catchTag("InstallationError", () => Effect.void)
+  )
+
 /** Takes away what an earlier attempt has appended; `skip` counts down per partition. */
 const notYetAppended = (
   batch: ReadonlyArray<NewRecord>,
@@ -194,18 +254,18 @@ const notYetAppended = (
 ): ReadonlyArray<NewRecord> =>
   skip.every((count) => count <= 0) ? batch : batch.filter(({ key }) => skip[partitionOf(key, partitions)]!-- <= 0)
 
-const barWidth = 30
+/** Between two lines about the reading where there is no terminal, ms. */
+const pipeEveryMs = 4_000
 
-const showProgress = ({ bytesRead, bytesTotal, lines }: ImportProgress): void => {
-  const share = bytesTotal === undefined || bytesTotal === 0 ? undefined : bytesRead / bytesTotal
-  const bar = share === undefined ?
-    "" :
-    `[${"#".repeat(Math.round(share * barWidth)).padEnd(barWidth, ".")}] ${Math.round(share * 100)} % `
-  process.stderr.write(`\r${bar}${lines.toLocaleString("en")} lines\u001b[K`)
-}
-
-const endProgress = (): void => {
-  if (process.stderr.isTTY) process.stderr.write("\r\u001b[K")
+const reading = () => {
+  let next = performance.now() + (process.stderr.isTTY ? 0 : pipeEveryMs)
+  return ({ bytesRead, bytesTotal, lines }: ImportProgress): void => {
+    const now = performance.now()
+    if (!process.stderr.isTTY && now < next) return
+    next = now + pipeEveryMs
+    const share = bytesTotal === undefined || bytesTotal === 0 ? "" : progressBar(bytesRead / bytesTotal)
+    progressLine(`${share}${lines.toLocaleString("en")} lines read`)
+  }
 }
 
 const day = (ms: number): string => new Date(ms).toISOString().slice(0, 19).replace("T", " ")

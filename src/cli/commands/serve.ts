@@ -19,6 +19,7 @@ import {
 import type { WarehousePorts } from "../Installation.ts"
 import { beat } from "../LiveLog.ts"
 import { kafkaGroup, logKind } from "../LogChoice.ts"
+import { refuseOwned } from "../PipelineOwner.ts"
 import { process as processLog } from "../Processing.ts"
 
 /** Runs warehouse and pipeline until it is stopped. */
@@ -26,6 +27,7 @@ export const serve = Command.make(
   "serve",
   { dataDir, httpPort, tcpPort, partitions },
   Effect.fn(function*({ dataDir, httpPort, partitions, tcpPort }) {
+    yield* refuseOwned(dataDir)
     const status = new PipelineStatus()
     yield* Effect.gen(function*() {
       yield* eventSchemaId

@@ -56,7 +56,7 @@ const statementOf = Effect.fnUntraced(function*(
       catch: (cause) => new StatementRefused({ message: `cannot read the statement: ${String(cause)}`, code: 0 })
     })
   }
-  if (statement === undefined) return yield* new CliError.MissingArgument({ argument: "statement" })
+  if (statement === undefined) return yield* new CliError.MissingArgument({ argument: "statement (or --file FILE)" })
   return { statement: statement === "-" ? yield* Effect.promise(() => text(process.stdin)) : statement, parameters: [] }
 })
 

@@ -57,6 +57,7 @@ const noDatabase = Warehouse.of({
   insert: () => neverAsked,
   query: () => neverAsked,
   queryBytes: () => neverAsked,
+  queryRows: () => neverAsked,
   command: () => neverAsked
 })
 

@@ -6,7 +6,8 @@ import {
   flaggedSessions,
   setVerdict,
   verdictHistory,
-  VerdictRefused
+  VerdictRefused,
+  visitorSeen
 } from "../../operations/verdicts/Verdicts.ts"
 import type { VerdictAccount, VerdictScope, VerdictTarget } from "../../operations/verdicts/Verdicts.ts"
 import { refreshKpis } from "../../warehouse/KpiBacklog.ts"
@@ -33,7 +34,8 @@ const set = Command.make(
   { scope, id, judgement, reason, author, dataDir, json },
   Effect.fn(function*({ author, dataDir, id, json, judgement, reason, scope }) {
     const account = yield* accountOf(reason, author)
-    const version = yield* Effect.provide(takenIn(setVerdict({ scope, id }, judgement, account)), writingLayer(dataDir))
+    const given = Effect.tap(setVerdict({ scope, id }, judgement, account), () => warnUnseen({ scope, id }))
+    const version = yield* Effect.provide(takenIn(given), writingLayer(dataDir))
     yield* told({ scope, id }, judgement, account, version, json)
   })
 ).pipe(Command.withDescription("Say that a visitor or a session is a bot's, a human's or neither"))
@@ -113,6 +115,15 @@ const accountOf = (reason: string, author: string | undefined): Effect.Effect<Ve
   if (reason.trim() === "") return Effect.fail(new VerdictRefused({ message: "A verdict needs a --reason." }))
   return Effect.succeed({ reason, author: author ?? userInfo().username })
 }
+
+/** A verdict may come before its visitor does, but more often the id has a slip in it. */
+const warnUnseen = Effect.fnUntraced(function*({ id, scope }: VerdictTarget) {
+  if (scope === "session" || (yield* visitorSeen(id))) return
+  process.stderr.write(
+    `guardian: no event of visitor ${id} is known: nothing changes now, and the verdict holds when the first one comes. ` +
+      `If that is a slip: guardian verdict clear visitor ${id} --reason slip\n`
+  )
+})
 
 /** KPIs that take longer are left to the next server. */
 const kpisWithin = "1 minute"

@@ -17,6 +17,8 @@ export interface CheckResult {
   readonly differences: number
   /** At most `differencesShownMax` of them. */
   readonly sample: ReadonlyArray<Difference>
+  /** What it could not look at, and why, in words. */
+  readonly unchecked?: string
 }
 
 export interface Check {

@@ -27,10 +27,23 @@ export interface FileSummary {
   /** Of the events, epoch ms; undefined without events. Far-future and ancient times count too: the log rejects them later. */
   readonly eventTsMin: number | undefined
   readonly eventTsMax: number | undefined
+  /** The greatest that lies within `eventTsBounds`: later ones the log rejects. */
+  readonly plausibleTsMax: number | undefined
+  /** Events by type, of the first `eventTypesMax` types that came. */
+  readonly eventTypes: Readonly<Record<string, number>>
   /** Without compression. */
   readonly bytes: number
   /** Hex SHA-256 of the content, without compression: the same for a file and its gzip. */
   readonly fingerprint: string
+}
+
+/** Event types that are counted one by one. */
+export const eventTypesMax = 1_000
+
+/** What the log will take, epoch ms, both inclusive. */
+export interface EventTsBounds {
+  readonly min: number
+  readonly max: number
 }
 
 export interface FileImportOptions {
@@ -38,6 +51,7 @@ export interface FileImportOptions {
   readonly source: Source
   readonly sort: RecordSort
   readonly asIs: boolean
+  readonly eventTsBounds: EventTsBounds
   readonly encode: (event: ClickEvent) => Uint8Array
   readonly signal: AbortSignal
   /** After each chunk of about half a megabyte. */
@@ -68,6 +82,7 @@ class FileImport implements RecordSink {
   readonly #plan: FilePlan
   readonly #sort: RecordSort
   readonly #asIs: boolean
+  readonly #bounds: EventTsBounds
   readonly #encode: (event: ClickEvent) => Uint8Array
   readonly #reader: RecordReader
   readonly #lines: Lines
@@ -77,11 +92,14 @@ class FileImport implements RecordSink {
   #blankLines = 0
   #eventTsMin = Infinity
   #eventTsMax = -Infinity
+  #plausibleTsMax = -Infinity
+  readonly #eventTypes = new Map<string, number>()
 
-  constructor({ asIs, encode, plan, sort }: FileImportOptions) {
+  constructor({ asIs, encode, eventTsBounds, plan, sort }: FileImportOptions) {
     this.#plan = plan
     this.#sort = sort
     this.#asIs = asIs
+    this.#bounds = eventTsBounds
     this.#encode = encode
     this.#reader = plan.reader(this)
     this.#lines = new Lines((bytes, number, length) => this.#line(bytes, number, length))
@@ -110,7 +128,9 @@ class FileImport implements RecordSink {
       deadLetters: this.#deadLetters,
       blankLines: this.#blankLines,
       eventTsMin: some ? this.#eventTsMin : undefined,
-      eventTsMax: some ? this.#eventTsMax : undefined
+      eventTsMax: some ? this.#eventTsMax : undefined,
+      plausibleTsMax: this.#plausibleTsMax > -Infinity ? this.#plausibleTsMax : undefined,
+      eventTypes: Object.fromEntries(this.#eventTypes)
     }
   }
 
@@ -168,8 +188,15 @@ class FileImport implements RecordSink {
   }
 
   #event(event: ClickEvent, value: Uint8Array): void {
-    const { eventTs } = event
+    const { eventTs, eventType } = event
     this.#events++
+    const ofType = this.#eventTypes.get(eventType)
+    if (ofType !== undefined || this.#eventTypes.size < eventTypesMax) {
+      this.#eventTypes.set(eventType, (ofType ?? 0) + 1)
+    }
+    if (eventTs > this.#plausibleTsMax && eventTs >= this.#bounds.min && eventTs <= this.#bounds.max) {
+      this.#plausibleTsMax = eventTs
+    }
     if (eventTs < this.#eventTsMin) this.#eventTsMin = eventTs
     if (eventTs > this.#eventTsMax) this.#eventTsMax = eventTs
     this.#sort.add(this.#asIs ? 0 : eventTs, { key: event.visitorId, value })

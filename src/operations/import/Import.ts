@@ -24,7 +24,7 @@ import type { Readable } from "node:stream"
 import type { ClickEvent } from "../../domain/ClickEvent.ts"
 import type { NewRecord } from "../../log/EventLog.ts"
 import type { FaultReason } from "./Fault.ts"
-import type { FileSummary } from "./FileImport.ts"
+import type { EventTsBounds, FileSummary } from "./FileImport.ts"
 import { importFile } from "./FileImport.ts"
 import type { FilePlan } from "./FilePlan.ts"
 import { planFile } from "./FilePlan.ts"
@@ -44,6 +44,8 @@ export interface ImportOptions {
   readonly header?: boolean
   /** Keeps the order of the files instead of that of event time. */
   readonly asIs?: boolean
+  /** Event times that the log will take; default all. */
+  readonly eventTsBounds?: EventTsBounds
   /** The event as the log stores it; the bytes are copied before the next call. */
   readonly encode: (event: ClickEvent) => Uint8Array
   /** An existing folder for what does not fit into memory. */
@@ -87,6 +89,9 @@ export interface ImportSummary {
   readonly blankLines: number
   readonly eventTsMin: number | undefined
   readonly eventTsMax: number | undefined
+  /** The greatest that lies within `eventTsBounds`. */
+  readonly plausibleTsMax: number | undefined
+  readonly eventTypes: Readonly<Record<string, number>>
   readonly bytes: number
 }
 
@@ -144,12 +149,13 @@ const readAll = (
     const files: Array<FileSummary> = []
     for (const { plan, source } of opened) {
       const summary = yield* attempt(plan.file, () => {
-        const { asIs = false, encode } = options
+        const { asIs = false, encode, eventTsBounds = { min: -Infinity, max: Infinity } } = options
         const job = importFile({
           plan,
           source,
           sort,
           asIs,
+          eventTsBounds,
           encode,
           signal: stop.signal,
           onChunk: progress(plan.file, files)
@@ -187,12 +193,15 @@ const progressOf = (sources: ReadonlyArray<Source>, options: ImportOptions) => {
 const sumOf = (files: ReadonlyArray<FileSummary>): ImportSummary => {
   const sum = (of: (file: FileSummary) => number) => files.reduce((total, file) => total + of(file), 0)
   const deadLetters: Partial<Record<FaultReason, number>> = {}
+  const eventTypes: Record<string, number> = {}
   for (const file of files) {
     for (const [reason, count] of Object.entries(file.deadLetters) as Array<[FaultReason, number]>) {
       deadLetters[reason] = (deadLetters[reason] ?? 0) + count
     }
+    for (const [type, count] of Object.entries(file.eventTypes)) eventTypes[type] = (eventTypes[type] ?? 0) + count
   }
   const some = files.filter(({ events }) => events > 0)
+  const plausible = files.flatMap(({ plausibleTsMax }) => plausibleTsMax ?? [])
   return {
     files,
     lines: sum(({ lines }) => lines),
@@ -202,6 +211,8 @@ const sumOf = (files: ReadonlyArray<FileSummary>): ImportSummary => {
     blankLines: sum(({ blankLines }) => blankLines),
     eventTsMin: some.length > 0 ? Math.min(...some.map(({ eventTsMin }) => eventTsMin!)) : undefined,
     eventTsMax: some.length > 0 ? Math.max(...some.map(({ eventTsMax }) => eventTsMax!)) : undefined,
+    plausibleTsMax: plausible.length > 0 ? Math.max(...plausible) : undefined,
+    eventTypes,
     bytes: sum(({ bytes }) => bytes)
   }
 }

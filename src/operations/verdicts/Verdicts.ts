@@ -59,6 +59,18 @@ export const setVerdict = Effect.fnUntraced(function*(
   return yield* record(target, verdict, account)
 })
 
+/** Whether the warehouse has an event of this visitor, late ones too. */
+export const visitorSeen = Effect.fnUntraced(function*(
+  visitorId: string
+): Effect.fn.Return<boolean, WarehouseError, Warehouse> {
+  const rows = yield* (yield* Warehouse).query(
+    `SELECT 1 FROM sessions_raw WHERE visitor_id = {id:String} LIMIT 1
+     UNION ALL SELECT 1 FROM late_events WHERE visitor_id = {id:String} LIMIT 1`,
+    { id: visitorId }
+  )
+  return rows.length > 0
+})
+
 /** Takes a verdict back: rules and user agents decide again. */
 export const clearVerdict = Effect.fnUntraced(function*(
   target: VerdictTarget,

@@ -1,4 +1,7 @@
-/** Public files, when they stand beside the repository (`../shared/data`): KPIs equal a recomputation from the files themselves. */
+/**
+ * Public files with prices or several days, when they stand beside the repository (`../shared/data`): the KPIs equal a recomputation
+ * from the files themselves, and the audit finds nothing.
+ */
 import { assert, layer } from "@effect/vitest"
 import { parse } from "csv-parse/sync"
 import { Effect } from "effect"
@@ -6,7 +9,9 @@ import { existsSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { gunzipSync } from "node:zlib"
 import type { ClickEvent } from "../../../src/domain/ClickEvent.ts"
+import { EventLog } from "../../../src/log/EventLog.ts"
 import { partitionOf } from "../../../src/log/Partitioner.ts"
+import { audit } from "../../../src/operations/audit/Audit.ts"
 import { crawlerList } from "../../../src/warehouse/CrawlerList.ts"
 import { importAll } from "../../operations/import/ImportHarness.ts"
 import type { HeldEvent } from "../../support/KpiOracle.ts"
@@ -18,7 +23,15 @@ const data = fileURLToPath(new URL("../../../../shared/data/", import.meta.url))
 const files = {
   snowplow: `${data}snowplow_ecommerce_events/source/snowplow_ecommerce_events.csv.gz`,
   shop: `${data}retentioneering_simple_shop/simple-onlineshop.csv`,
-  yoochoose: `${data}yoochoose_100k/yoochoose-clicks-100k_test.txt.gz`
+  yoochoose: `${data}yoochoose_100k/yoochoose-clicks-100k_test.txt.gz`,
+  wikimedia: `${data}wikimedia_reader_sessions/session_dataset.csv.gz`,
+  accessLog: `${data}apache_logs_elastic/apache_logs.gz`,
+  acunetix: `${data}apache_scans_ocatak/acunetix.txt.gz`,
+  netsparker: `${data}apache_scans_ocatak/netsparker.txt.gz`,
+  w3af: `${data}apache_scans_ocatak/w3af.txt.gz`,
+  wikiticker: `${data}wikiticker_isrobot/wikiticker-2015-09-12-sampled.json.gz`,
+  otto: `${data}otto_sample/train.jsonl`,
+  snowplowWeb: `${data}snowplow_web_events/source/snowplow_web_events.csv.gz`
 }
 const minute = 60_000
 const partitions = 3
@@ -28,13 +41,13 @@ for (const path of Object.values(files)) if (!existsSync(path)) console.log(`ski
 
 layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 60_000 })("KPIs of real files", (it) => {
   const real = (
-    path: string,
+    paths: ReadonlyArray<string>,
     title: string,
     zone: { readonly timeZone: string; readonly currency: string },
     read: Effect.Effect<ReadonlyArray<ClickEvent>>,
     figures: (all: (name: string) => number) => void
   ) => {
-    it.effect.skipIf(!existsSync(path))(title, () =>
+    it.effect.skipIf(!paths.every((path) => existsSync(path)))(title, () =>
       Effect.gen(function*() {
         const { currency, timeZone } = zone
         const events = yield* read
@@ -53,11 +66,24 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 60_000 })("KPIs 
             0
           )
         )
+        const report = yield* audit({ auditId: "real", scope: "all" }).pipe(
+          place.inWarehouse,
+          Effect.provideService(EventLog, place.log)
+        )
+        assert.deepStrictEqual(report.checks.filter(({ differences }) => differences > 0), [])
+        assert.isAbove(report.checks.find(({ name }) => name === "kpis")!.examined, 0)
       }), 300_000)
   }
 
+  /** A file as the command imports it. */
+  const imported = (paths: ReadonlyArray<string>, map?: string) =>
+    Effect.map(
+      importAll({ files: paths, ...(map !== undefined && { map }) }).pipe(Effect.orDie),
+      ({ events }) => events
+    )
+
   real(
-    files.snowplow,
+    [files.snowplow],
     "Snowplow's demo shop: 15 transactions in euros, to the cent",
     { timeZone: "Europe/Athens", currency: "EUR" },
     Effect.sync(snowplow),
@@ -67,16 +93,13 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 60_000 })("KPIs 
     }
   )
   real(
-    files.shop,
+    [files.shop],
     "Retentioneering's shop: half a year of 32,283 events in 6,454 sessions",
     { timeZone: "Europe/Moscow", currency: "USD" },
-    Effect.map(
-      importAll({
-        files: [files.shop],
-        map: "visitor_id=client_id,event_ts=timestamp:%Y-%m-%d %H:%M:%S.%f," +
-          "event_type=event:{catalog>view,product1>click,product2>click,cart>add_to_cart,payment_done>purchase}"
-      }).pipe(Effect.orDie),
-      ({ events }) => events
+    imported(
+      [files.shop],
+      "visitor_id=client_id,event_ts=timestamp:%Y-%m-%d %H:%M:%S.%f," +
+        "event_type=event:{catalog>view,product1>click,product2>click,cart>add_to_cart,payment_done>purchase}"
     ),
     (all) => {
       assert.strictEqual(all("sessions"), 6_454)
@@ -84,11 +107,57 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 60_000 })("KPIs 
     }
   )
   real(
-    files.yoochoose,
+    [files.yoochoose],
     "Yoochoose's clicks: half a year, by item",
     { timeZone: "Asia/Kolkata", currency: "USD" },
-    Effect.map(importAll({ files: [files.yoochoose] }).pipe(Effect.orDie), ({ events }) => events),
+    imported([files.yoochoose]),
     (all) => assert.strictEqual(all("total_clicks"), 13_568)
+  )
+  real(
+    [files.wikimedia],
+    "Wikimedia's readers: 22,224 sessions of 10,000 people",
+    { timeZone: "America/New_York", currency: "USD" },
+    imported([files.wikimedia], "visitor_id=uuid,event_ts=timestamp:epoch_s,event_type=const:view,url=url"),
+    (all) => assert.strictEqual(all("sessions"), 22_224)
+  )
+  real(
+    [files.accessLog],
+    "an access log of four days, crawlers among the visitors",
+    { timeZone: "Pacific/Auckland", currency: "USD" },
+    imported([files.accessLog]),
+    (all) => assert.strictEqual(all("total_clicks"), 9_977)
+  )
+  real(
+    [files.acunetix, files.netsparker, files.w3af],
+    "three scanners at work over midnight",
+    { timeZone: "Europe/Istanbul", currency: "TRY" },
+    imported([files.acunetix, files.netsparker, files.w3af]),
+    (all) => assert.strictEqual(all("sessions"), 7)
+  )
+  real(
+    [files.wikiticker],
+    "Wikipedia's edits, some of which carry another date",
+    { timeZone: "UTC", currency: "USD" },
+    imported([files.wikiticker], "visitor_id=user,event_ts=time:rfc3339,event_type=const:view,item_id=page"),
+    (all) => assert.isAbove(all("total_clicks"), 38_000)
+  )
+  real(
+    [files.otto],
+    "OTTO's shop: clicks, carts and orders of four weeks",
+    { timeZone: "Europe/Berlin", currency: "EUR" },
+    imported(
+      [files.otto],
+      "visitor_id=session,event_ts=events[].ts:epoch_ms,item_id=events[].aid," +
+        "event_type=events[].type:{clicks>click,carts>add_to_cart,orders>purchase}"
+    ),
+    (all) => assert.isAbove(all("total_purchases"), 0)
+  )
+  real(
+    [files.snowplowWeb],
+    "Snowplow's own site: events sent twice",
+    { timeZone: "Australia/Melbourne", currency: "AUD" },
+    imported([files.snowplowWeb]),
+    (all) => assert.isAbove(all("sessions"), 0)
   )
 })
 
