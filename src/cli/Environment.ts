@@ -7,6 +7,8 @@ export interface Variable {
   readonly meaning: string
   /** What holds when it is not set, as text. */
   readonly fallback: string
+  /** Never shown. */
+  readonly secret?: boolean
 }
 
 type CoreVariable = Variable & { readonly setting: keyof CoreSettings }
@@ -139,6 +141,52 @@ export const collectorVariables = {
     meaning: "Origins whose pages may send, comma-separated; empty: any",
     fallback: ""
   }
+} as const satisfies Readonly<Record<string, Variable>>
+
+/** They say where the log and the schema registry are. */
+export const logVariables = {
+  log: {
+    name: "GUARDIAN_LOG",
+    meaning: "Where the log is: sqlite (in the data directory) or kafka",
+    fallback: "sqlite"
+  },
+  brokers: { name: "GUARDIAN_KAFKA_BROKERS", meaning: "host:port, some of them, by comma", fallback: "localhost:9092" },
+  topic: { name: "GUARDIAN_KAFKA_TOPIC", meaning: "The log's topic", fallback: "clickstream" },
+  group: { name: "GUARDIAN_KAFKA_GROUP", meaning: "Consumer group that spreads partitions", fallback: "guardian" },
+  replication: { name: "GUARDIAN_KAFKA_REPLICATION", meaning: "Replicas of a topic that is made", fallback: "3" },
+  minInsync: {
+    name: "GUARDIAN_KAFKA_MIN_INSYNC",
+    meaning: "Replicas of a topic that is made which must have a record before it is acknowledged",
+    fallback: "2"
+  },
+  retentionMs: {
+    name: "GUARDIAN_KAFKA_RETENTION_MS",
+    meaning: "How long a topic that is made keeps records, ms",
+    fallback: "604800000"
+  },
+  compression: { name: "GUARDIAN_KAFKA_COMPRESSION", meaning: "zstd, gzip or none", fallback: "zstd" },
+  tls: { name: "GUARDIAN_KAFKA_TLS", meaning: "Talk to brokers by TLS: on or off", fallback: "off" },
+  tlsCa: {
+    name: "GUARDIAN_KAFKA_TLS_CA",
+    meaning: "File with the PEM of the authorities to trust",
+    fallback: "Node's"
+  },
+  tlsCertificate: { name: "GUARDIAN_KAFKA_TLS_CERT", meaning: "File with our certificate, PEM", fallback: "none" },
+  tlsKey: { name: "GUARDIAN_KAFKA_TLS_KEY", meaning: "File with its key, PEM", fallback: "none" },
+  sasl: {
+    name: "GUARDIAN_KAFKA_SASL",
+    meaning: "plain, scram-sha-256 or scram-sha-512; off: no log-in",
+    fallback: "off"
+  },
+  username: { name: "GUARDIAN_KAFKA_USERNAME", meaning: "Who logs in at brokers", fallback: "none" },
+  password: { name: "GUARDIAN_KAFKA_PASSWORD", meaning: "Its password", fallback: "none", secret: true },
+  registryUrl: {
+    name: "GUARDIAN_REGISTRY_URL",
+    meaning: "Schema registry with Confluent's API; without it schemas are kept in the data directory",
+    fallback: "none"
+  },
+  registryUsername: { name: "GUARDIAN_REGISTRY_USERNAME", meaning: "Who logs in at the registry", fallback: "none" },
+  registryPassword: { name: "GUARDIAN_REGISTRY_PASSWORD", meaning: "Its password", fallback: "none", secret: true }
 } as const satisfies Readonly<Record<string, Variable>>
 
 /** A variable has a value that cannot be. */

@@ -10,6 +10,7 @@ import { drain } from "./commands/drain.ts"
 import { importCommand } from "./commands/import.ts"
 import { keys } from "./commands/keys.ts"
 import { lag } from "./commands/lag.ts"
+import { log } from "./commands/log.ts"
 import { migrate } from "./commands/migrate.ts"
 import { serve } from "./commands/serve.ts"
 import { simulate } from "./commands/simulate.ts"
@@ -17,6 +18,7 @@ import { sql } from "./commands/sql.ts"
 import { tail } from "./commands/tail.ts"
 import { trace } from "./commands/trace.ts"
 import { verdict } from "./commands/verdict.ts"
+import { LogFlag } from "./LogChoice.ts"
 import { runMain } from "./RunMain.ts"
 import { version } from "./Version.ts"
 
@@ -33,6 +35,7 @@ const guardian = Command.make("guardian").pipe(
     sql,
     tail,
     lag,
+    log,
     trace,
     audit,
     dictionary,
@@ -40,7 +43,8 @@ const guardian = Command.make("guardian").pipe(
     keys,
     migrate,
     doctor
-  ])
+  ]),
+  Command.withGlobalFlags([LogFlag])
 )
 
 runMain(Command.runWith(guardian, { version })(process.argv.slice(2)).pipe(Effect.provide(NodeServices.layer)))

@@ -2,16 +2,20 @@
  * An embedded installation: what a data directory holds and how to open it. Several processes may use one at once: the first
  * that needs the warehouse runs it, the others find its address.
  */
-import { Context, Effect, Layer, Option, Schema } from "effect"
+import { Context, Effect, Layer, Option, Schedule, Schema } from "effect"
 import type { Scope } from "effect"
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises"
 import { join, resolve } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { avroSchema } from "../domain/ClickEvent.ts"
+import { EventLog } from "../log/EventLog.ts"
 import * as FileSchemaRegistry from "../log/FileSchemaRegistry.ts"
+import * as KafkaEventLog from "../log/kafka/KafkaEventLog.ts"
+import * as HttpSchemaRegistry from "../log/registry/HttpSchemaRegistry.ts"
 import { SchemaRegistry } from "../log/SchemaRegistry.ts"
 import * as SqliteEventLog from "../log/sqlite/SqliteEventLog.ts"
 import { eventSubject } from "../log/WireFormat.ts"
+import type { DeadLetterSink } from "../pipeline/DeadLetters.ts"
 import * as ClickHouseStateStore from "../warehouse/ClickHouseStateStore.ts"
 import * as ClickHouseWarehouse from "../warehouse/ClickHouseWarehouse.ts"
 import type { WarehouseRole } from "../warehouse/embedded/Credentials.ts"
@@ -20,6 +24,7 @@ import { WarehouseOwned } from "../warehouse/embedded/EmbeddedWarehouseErrors.ts
 import type { WarehouseStartError } from "../warehouse/embedded/EmbeddedWarehouseErrors.ts"
 import type { WarehouseAddress } from "../warehouse/Warehouse.ts"
 import { coreSettings, processVariables, wholeNumber } from "./Environment.ts"
+import { httpRegistry, kafkaLog, logKind } from "./LogChoice.ts"
 
 /** Something about the data directory is not as the command needs it; the message says what to do. */
 export class InstallationError extends Schema.TaggedError<InstallationError>()("InstallationError", {
@@ -123,27 +128,56 @@ export const stateStoreLayer = Layer.unwrap(Effect.map(coreSettings, ClickHouseS
   Layer.provideMerge(clientLayer("writer"))
 )
 
+/** The log that `--log` or the environment says; made when it does not exist. */
 export const logLayer = (dataDirectory: string, partitions?: number) =>
-  SqliteEventLog.layer({ directory: paths(dataDirectory).log, partitions })
+  Layer.unwrap(Effect.gen(function*() {
+    if ((yield* logKind) === "kafka") return KafkaEventLog.layer(yield* kafkaLog(partitions))
+    return SqliteEventLog.layer({ directory: paths(dataDirectory).log, partitions })
+  }))
 
 /** A log that must exist already: commands that only look do not create one. */
 export const existingLogLayer = (dataDirectory: string) =>
+  Layer.unwrap(Effect.gen(function*() {
+    if ((yield* logKind) === "kafka") return KafkaEventLog.layer(yield* kafkaLog(null))
+    if (SqliteEventLog.exists(paths(dataDirectory).log)) return logLayer(dataDirectory)
+    return yield* new InstallationError({
+      message: `There is no log in ${paths(dataDirectory).root}. Make one with guardian import or guardian demo, ` +
+        "or name another --data-dir."
+    })
+  }))
+
+/** The topic of dead letters beside the log's own; none beside SQLite's, where the table has them all. */
+export const deadLetterSink = Effect.gen(function*() {
+  if ((yield* logKind) !== "kafka") return undefined
+  const { partitions } = yield* EventLog
+  const options = yield* kafkaLog(partitions)
+  const { append } = yield* KafkaEventLog.make({ ...options, topic: `${options.topic}.dlq` })
+  return { source: options.topic, append } satisfies DeadLetterSink
+})
+
+/** The registry that the environment names, or the data directory's own. */
+export const registryLayer = (dataDirectory: string) =>
   Layer.unwrap(
-    Effect.suspend(() =>
-      SqliteEventLog.exists(paths(dataDirectory).log) ? Effect.succeed(logLayer(dataDirectory)) : Effect.fail(
-        new InstallationError({
-          message: `There is no log in ${paths(dataDirectory).root}. Make one with guardian import or guardian demo, ` +
-            "or name another --data-dir."
-        })
-      )
-    )
+    Effect.map(httpRegistry, (options) =>
+      options === undefined ?
+        FileSchemaRegistry.layer({ directory: paths(dataDirectory).registry }) :
+        HttpSchemaRegistry.layer(options))
   )
 
-export const registryLayer = (dataDirectory: string) =>
-  FileSchemaRegistry.layer({ directory: paths(dataDirectory).registry })
-
-/** The id of our own schema, registered when it is new. */
-export const eventSchemaId = Effect.flatMap(SchemaRegistry, (registry) => registry.register(eventSubject, avroSchema))
+/** The id of our own schema, registered when it is new. A registry that is away is waited for. */
+export const eventSchemaId = Effect.gen(function*() {
+  const registry = yield* SchemaRegistry
+  const subject = (yield* logKind) === "kafka" ? `${(yield* kafkaLog(undefined)).topic}-value` : eventSubject
+  return yield* registry.register(subject, avroSchema).pipe(
+    Effect.tapError((error) =>
+      error._tag === "RegistryError" && error.retryable ? Effect.logWarning(`waiting: ${error.message}`) : Effect.void
+    ),
+    Effect.retry({
+      schedule: Schedule.spaced("2 seconds").pipe(Schedule.jittered),
+      while: (error) => error._tag === "RegistryError" && error.retryable
+    })
+  )
+})
 
 /** Holds the right to process this data directory until the scope ends; refused while another process has it. */
 export const ownPipeline = Effect.fnUntraced(

@@ -2,7 +2,18 @@
 import { Effect } from "effect"
 import { existsSync, readFileSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
+import * as GroupMembership from "../log/kafka/GroupMembership.ts"
 import { owned, paths } from "./Installation.ts"
+import { kafkaGroup, logKind } from "./LogChoice.ts"
+
+/** How many pipelines process the log now: on Kafka the members of the group, wherever they are; else the data directory's one. */
+export const pipelinesRunning = Effect.fnUntraced(function*(dataDirectory: string) {
+  const pid = pipelineOwner(dataDirectory)
+  if ((yield* logKind) !== "kafka") return { count: pid === undefined ? 0 : 1, pid }
+  const options = yield* kafkaGroup
+  const members = yield* Effect.promise(() => GroupMembership.countMembers(options).catch(() => 0))
+  return { count: members + (pid === undefined ? 0 : 1), pid }
+})
 
 /** Refuses before anything is started or said; who starts at the same moment is refused by the lock itself. */
 export const refuseOwned = (dataDirectory: string) =>

@@ -1,7 +1,9 @@
 /** How commands run the pipeline over a data directory: with its lock held, its schema up to date, and an orderly end. */
 import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
 import { randomUUID } from "node:crypto"
+import type { Partition } from "../domain/Identifiers.ts"
 import type { EventLog } from "../log/EventLog.ts"
+import type { PartitionGroup } from "../log/PartitionGroup.ts"
 import type { SchemaRegistry } from "../log/SchemaRegistry.ts"
 import { run } from "../pipeline/Pipeline.ts"
 import type { PipelineOptions } from "../pipeline/Pipeline.ts"
@@ -12,7 +14,7 @@ import type { StateStore } from "../warehouse/StateStore.ts"
 import type { Warehouse } from "../warehouse/Warehouse.ts"
 import { migrated } from "./commands/migrate.ts"
 import { coreSettings, processVariables, reportingSettings, wholeNumber } from "./Environment.ts"
-import { ownPipeline, RunningWarehouse } from "./Installation.ts"
+import { deadLetterSink, ownPipeline, RunningWarehouse } from "./Installation.ts"
 
 /** The longest that the KPI views stand still for a start, and how often it is looked whether it is over. */
 const startWithin = "1 minute"
@@ -36,6 +38,8 @@ export interface ProcessingOptions {
   readonly flushRecordsMax?: number | undefined
   readonly readRecordsMax?: number | undefined
   readonly recordsInMemoryMax?: number | undefined
+  /** Says which partitions are ours; absent: all are, and no other process may process this data directory. */
+  readonly group?: PartitionGroup | undefined
 }
 
 /**
@@ -43,28 +47,34 @@ export interface ProcessingOptions {
  * an error as well when the warehouse cannot be kept running.
  */
 export const process = Effect.fnUntraced(function*(options: ProcessingOptions) {
-  yield* ownPipeline(options.dataDirectory)
+  if (options.group === undefined) yield* ownPipeline(options.dataDirectory)
   yield* migrated
   const settings = yield* coreSettings
   yield* applyReporting(yield* reportingSettings, settings)
   yield* pausedKpis
   if (options.until === "stopped") yield* kpisAfterFirstFlush(options.status)
   const visitorsInMemoryMax = yield* wholeNumber(processVariables.visitorsInMemoryMax)
+  const deadLetters = yield* deadLetterSink
   const stop = yield* Deferred.make<void>()
   const warehouse = yield* RunningWarehouse
   // In a scope of its own, so that an interruption of the caller does not reach it before it was asked to stop.
   const scope = yield* Scope.make()
-  const fiber = yield* run({
-    settings,
-    runId: randomUUID(),
-    status: options.status,
-    until: options.until,
-    stop,
-    readRecordsMax: options.readRecordsMax,
-    flushRecordsMax: options.flushRecordsMax,
-    recordsInMemoryMax: options.recordsInMemoryMax,
-    visitorsInMemoryMax
-  }).pipe(
+  const once = (stop: Deferred.Deferred<void>, partitions?: ReadonlyArray<Partition>) =>
+    run({
+      settings,
+      runId: randomUUID(),
+      status: options.status,
+      until: options.until,
+      stop,
+      partitions,
+      onFlushed: options.group?.advise,
+      deadLetters,
+      readRecordsMax: options.readRecordsMax,
+      flushRecordsMax: options.flushRecordsMax,
+      recordsInMemoryMax: options.recordsInMemoryMax,
+      visitorsInMemoryMax
+    })
+  const fiber = yield* (options.group === undefined ? once(stop) : inTerms(options.group, stop, once)).pipe(
     Effect.raceFirst(warehouse.failed),
     Effect.forkIn(scope)
   )
@@ -75,3 +85,30 @@ export const process = Effect.fnUntraced(function*(options: ProcessingOptions) {
 }, Effect.scoped) satisfies (
   options: ProcessingOptions
 ) => Effect.Effect<void, unknown, EventLog | StateStore | SchemaRegistry | RunningWarehouse | Warehouse>
+
+/**
+ * One run per term of the group: when partitions change hands, what was read is flushed, and the next run begins at the checkpoints
+ * of the partitions that are ours then.
+ */
+const inTerms = Effect.fnUntraced(function*<E, R>(
+  group: PartitionGroup,
+  stop: Deferred.Deferred<void>,
+  once: (stop: Deferred.Deferred<void>, partitions: ReadonlyArray<Partition>) => Effect.Effect<void, E, R>
+) {
+  const stopped = Deferred.await(stop)
+  const next = (term: number) => Effect.raceFirst(group.after(term), Effect.as(stopped, undefined))
+  for (let assignment = yield* next(0); assignment !== undefined;) {
+    const { partitions, term } = assignment
+    yield* Effect.logInfo(`partitions of this process: ${partitions.length === 0 ? "none" : partitions.join(", ")}`)
+    if (partitions.length === 0) {
+      assignment = yield* next(term)
+      continue
+    }
+    const stopTerm = yield* Deferred.make<void>()
+    const fiber: Fiber.Fiber<void, E> = yield* Effect.forkChild(once(stopTerm, partitions))
+    const ended = Effect.andThen(Fiber.join(fiber), Effect.never)
+    assignment = yield* Effect.raceFirst(next(term), ended)
+    yield* Deferred.succeed(stopTerm, undefined)
+    yield* Fiber.join(fiber)
+  }
+})

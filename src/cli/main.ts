@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --disable-warning=ExperimentalWarning
+#!/usr/bin/env -S node --disable-warning=ExperimentalWarning --disable-warning=TimeoutNegativeWarning
 /** Where the process begins: compiled code is kept beside the installed packages, which halves the start of every later command. */
 import { enableCompileCache } from "node:module"
 import { join } from "node:path"

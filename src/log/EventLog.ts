@@ -1,6 +1,6 @@
 /**
  * The port of the event log: a fixed number of partitions, each a gapless or gapped but ascending run of records. Adapters:
- * `sqlite/` (embedded). Every adapter passes `test/log/conformance.ts`.
+ * `sqlite/` (embedded), `kafka/`. Every adapter passes `test/log/conformance.ts`.
  */
 import { Context, Schema } from "effect"
 import type { Effect, Stream } from "effect"
@@ -10,7 +10,7 @@ import type { EpochMillis, Offset, Partition } from "../domain/Identifiers.ts"
 export interface NewRecord {
   readonly key: string
   readonly value: Uint8Array
-  /** Few and small; absent on the hot path. */
+  /** Few and small; absent on the hot path. No headers and an empty set of them may become the same. */
   readonly headers?: Readonly<Record<string, string>> | undefined
 }
 

@@ -16,6 +16,8 @@ import { SchemaRegistry } from "../log/SchemaRegistry.ts"
 import { EventDecoder } from "../log/WireFormat.ts"
 import { StateStore } from "../warehouse/StateStore.ts"
 import type { WarehouseError } from "../warehouse/Warehouse.ts"
+import type { DeadLetterSink } from "./DeadLetters.ts"
+import { deadLettersOf } from "./DeadLetters.ts"
 import { decodeBatch } from "./Decoding.ts"
 import type { PipelineStatus } from "./PipelineStatus.ts"
 import type { Flush, Processor } from "./Processor.ts"
@@ -30,6 +32,12 @@ export interface PipelineOptions {
   readonly status: PipelineStatus
   /** "drain": up to the ends that the log has at the start, then return. "live": until `stop` is done. */
   readonly until: "drained" | "stopped"
+  /** The partitions to process; all when absent. */
+  readonly partitions?: ReadonlyArray<Partition> | undefined
+  /** Told of each flush that is acknowledged: next offsets by partition. */
+  readonly onFlushed?: ((offsets: ReadonlyMap<Partition, Offset>) => void) | undefined
+  /** Gets every dead letter as well, before the checkpoint that covers it. */
+  readonly deadLetters?: DeadLetterSink | undefined
   /** Ends the run: what was read is flushed first. */
   readonly stop: Deferred.Deferred<void>
   /** Records of one batch from the log. */
@@ -65,7 +73,7 @@ export const run = Effect.fnUntraced(
     options: PipelineOptions
   ): Effect.fn.Return<void, PipelineError, EventLog | StateStore | SchemaRegistry | Scope.Scope> {
     const waitOut = waitingOut(options.status)
-    const processor = yield* waitOut(recover(options.settings, options.runId))
+    const processor = yield* waitOut(recover(options.settings, options.runId, options.partitions))
     const loop = yield* makeLoop(processor, options)
     report(processor, options.status)
     options.status.state = "running"
@@ -98,11 +106,17 @@ const makeLoop = Effect.fnUntraced(function*(processor: Processor, options: Pipe
   )
 
   /** The flush that is being written: done with how long it took, ms. */
-  let flushing: { readonly flush: Flush; readonly done: Deferred.Deferred<number, WarehouseError> } | undefined
+  let flushing:
+    | { readonly flush: Flush; readonly done: Deferred.Deferred<number, WarehouseError | LogError> }
+    | undefined
   let dueAt = Infinity
 
-  const write = Effect.fnUntraced(function*(flush: Flush) {
+  const write = Effect.fnUntraced(function*(flush: Flush): Effect.fn.Return<number, WarehouseError | LogError> {
     const startedAt = clock.currentTimeMillisUnsafe()
+    if (options.deadLetters !== undefined) {
+      const records = deadLettersOf(flush, options.deadLetters.source, startedAt)
+      if (records.length > 0) yield* waitOut(options.deadLetters.append(records))
+    }
     for (const step of flush.steps) {
       yield* Effect.forEach(step, (block) => waitOut(store.write(block)), { concurrency: "unbounded", discard: true })
     }
@@ -113,7 +127,7 @@ const makeLoop = Effect.fnUntraced(function*(processor: Processor, options: Pipe
     const flush = processor.cut()
     dueAt = Infinity
     if (flush === undefined) return
-    const done = yield* Deferred.make<number, WarehouseError>()
+    const done = yield* Deferred.make<number, WarehouseError | LogError>()
     flushing = { flush, done }
     yield* Effect.forkScoped(Deferred.into(write(flush), done).pipe(Effect.andThen(wake.open)))
   })
@@ -124,6 +138,7 @@ const makeLoop = Effect.fnUntraced(function*(processor: Processor, options: Pipe
     const tookMs = yield* Deferred.await(done)
     flushing = undefined
     processor.flushed(flush)
+    options.onFlushed?.(flush.offsets)
     processor.evict(limits.visitorsInMemoryMax)
     yield* Deferred.succeed(written, undefined)
     noteFlush(status, flush, tookMs)

@@ -38,9 +38,11 @@ export class BrokenInvariant extends Schema.TaggedError<BrokenInvariant>()("Brok
 const remedy =
   "Process the log again into another database (another --data-dir, or another database name) and switch to it."
 
+/** @param owned the partitions to process; all when absent */
 export const recover = Effect.fnUntraced(function*(
   settings: CoreSettings,
-  runId: string
+  runId: string,
+  owned?: ReadonlyArray<Partition>
 ): Effect.fn.Return<
   Processor,
   PipelineRefused | BrokenInvariant | WarehouseError | LogError | OffsetOutOfRange,
@@ -56,9 +58,9 @@ export const recover = Effect.fnUntraced(function*(
     yield* refuseForeign(checkpoint, identity)
     yield* refuseOtherLog(checkpoint, ranges[checkpoint.partition]!)
   }
-  const cores = ranges.map((range, number) => {
-    const partition = number as Partition
-    return new PartitionCore(partition, settings, checkpoints.get(partition)?.position ?? startPosition(range.start))
+  const cores = (owned ?? ranges.map((_, number) => number as Partition)).map((partition) => {
+    const start = startPosition(ranges[partition]!.start)
+    return new PartitionCore(partition, settings, checkpoints.get(partition)?.position ?? start)
   })
   const processor = new Processor(identity)
   for (const core of cores) processor.own(core)
@@ -136,7 +138,10 @@ const refuseOtherLog = Effect.fnUntraced(function*(
     return yield* new PipelineRefused({
       reason: "log_trimmed",
       message: `Partition ${partition} must go on at offset ${offset}, but the log begins at ${range.start}: ` +
-        `${range.start - offset} records were trimmed before they were processed. ${remedy}`
+        `${
+          range.start - offset
+        } records were trimmed before they were processed. To go on without them: guardian log reset --to earliest. ` +
+        `To have all that the log still holds processed alike: ${remedy}`
     })
   }
   if (range.end < offset) {

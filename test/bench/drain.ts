@@ -1,5 +1,7 @@
 /**
- * npm run bench:drain -- [--records N] [--visitors N] [--profile]
+ * npm run bench:drain -- [--records N] [--visitors N] [--profile] [--log kafka]
+ *
+ * With --log kafka the log is on a broker that it starts itself, on the same machine.
  *
  * Stored events -> warehouse, everything embedded: fills a log with shop traffic, then drains it in a fresh process and prints
  * events/s, CPU seconds per million events and peak memory of both processes, and where the pipeline's thread spent its time.
@@ -14,6 +16,7 @@ import { eventSchemaId, logLayer, registryLayer } from "../../src/cli/Installati
 import { EventLog } from "../../src/log/EventLog.ts"
 import { encodeEvent } from "../../src/log/WireFormat.ts"
 import { ShopTraffic } from "../../src/operations/traffic/ShopTraffic.ts"
+import { KafkaCluster } from "../support/cluster/KafkaCluster.ts"
 import { machine } from "./machine.ts"
 
 const { values } = parseArgs({
@@ -21,7 +24,8 @@ const { values } = parseArgs({
     records: { type: "string", default: "2000000" },
     visitors: { type: "string", default: "200000" },
     profile: { type: "boolean", default: false },
-    keep: { type: "boolean", default: false }
+    keep: { type: "boolean", default: false },
+    log: { type: "string", default: "sqlite" }
   }
 })
 const records = Number(values.records)
@@ -45,6 +49,13 @@ const fill = Effect.gen(function*() {
   return records / (performance.now() - started) * 1000
 })
 
+const cluster = values.log === "kafka" ?
+  await KafkaCluster.start({ nodes: 1, heapMb: 512, fullJit: true }) :
+  undefined
+process.env["GUARDIAN_LOG"] = values.log
+process.env["GUARDIAN_KAFKA_BROKERS"] = cluster?.brokers.join(",") ?? ""
+process.env["GUARDIAN_KAFKA_REPLICATION"] = "1"
+
 try {
   console.log(machine())
   const rate = await Effect.runPromise(Effect.provide(fill, Layer.merge(logLayer(directory), registryLayer(directory))))
@@ -64,6 +75,7 @@ try {
   )
   console.log(output.trimEnd())
 } finally {
+  await cluster?.stop()
   if (!values.keep) rmSync(directory, { recursive: true, force: true })
   else console.log(`kept: ${directory}`)
 }

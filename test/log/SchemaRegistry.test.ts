@@ -7,6 +7,7 @@ import { join } from "node:path"
 import { avroSchema } from "../../src/domain/ClickEvent.ts"
 import * as FileSchemaRegistry from "../../src/log/FileSchemaRegistry.ts"
 import { SchemaRegistry } from "../../src/log/SchemaRegistry.ts"
+import { registryConformance } from "./registryConformance.ts"
 import { testFolder } from "./TestFolder.ts"
 
 const subject = "clickstream-value"
@@ -14,6 +15,11 @@ const withField = (field: object) => ({ ...avroSchema, fields: [...avroSchema.fi
 
 const withRegistry = <A, E>(directory: string, body: Effect.Effect<A, E, SchemaRegistry>) =>
   Effect.provide(body, FileSchemaRegistry.layer({ directory }))
+
+registryConformance(
+  "FileSchemaRegistry",
+  Effect.map(testFolder, (directory) => ({ layer: FileSchemaRegistry.layer({ directory }), subject }))
+)
 
 describe("FileSchemaRegistry", () => {
   it.live("gives the same schema the same id, in every subject, and after it is opened again", () =>

@@ -18,7 +18,7 @@ export const arrows: Readonly<Record<string, ReadonlyArray<string>>> = {
 }
 
 /** Adapters: nothing outside such a folder knows it, but the folder that wires everything. */
-const adapters = ["src/log/sqlite/", "src/warehouse/embedded/"]
+const adapters = ["src/log/sqlite/", "src/log/kafka/", "src/log/registry/", "src/warehouse/embedded/"]
 const wiring = "src/cli/"
 
 /** Unstable parts of Effect that a folder needs all the same: pinned, and nowhere else. */

@@ -10,7 +10,7 @@ import { beat, markLive } from "../LiveLog.ts"
 import { liveTraffic } from "../LiveTraffic.ts"
 import { refuseOwned } from "../PipelineOwner.ts"
 import { process as processLog } from "../Processing.ts"
-import { listening, printStopped, servingLayer } from "./serve.ts"
+import { listening, partitionGroup, printStopped, servingLayer } from "./serve.ts"
 
 const rate = Flag.Finite("rate").pipe(Flag.withDescription("Simulated events per second"), Flag.withDefault(500))
 
@@ -29,7 +29,7 @@ export const demo = Command.make(
       yield* printHowToQuery(dataDir)
       yield* markLive(dataDir)
       yield* Effect.raceAllFirst([
-        processLog({ dataDirectory: dataDir, until: "stopped", status }),
+        processLog({ dataDirectory: dataDir, until: "stopped", status, group: yield* partitionGroup }),
         collect(dataDir, { host: collectorHost, port: collectorPort }),
         beat(dataDir),
         Effect.andThen(

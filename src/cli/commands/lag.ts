@@ -6,7 +6,7 @@ import type { Checkpoint } from "../../warehouse/StateStore.ts"
 import { checkpointsOf } from "../Checkpoints.ts"
 import { dataDir, json, print, printJson, table } from "../Flags.ts"
 import { existingLogLayer } from "../Installation.ts"
-import { pipelineOwner } from "../PipelineOwner.ts"
+import { pipelinesRunning } from "../PipelineOwner.ts"
 import { spokenDuration, spokenTime } from "../Spoken.ts"
 
 /** How far the pipeline is behind the log. */
@@ -21,13 +21,19 @@ export const lag = Command.make(
     const now = yield* Clock.currentTimeMillis
     const partitions = ranges.map((range, partition) => progressOf(partition, range, checkpoints, now))
     const total = totalOf(partitions, now)
-    const pid = pipelineOwner(dataDir)
+    const { count, pid } = yield* pipelinesRunning(dataDir)
     const foreign = checkpoints.some((checkpoint) => checkpoint.logId !== logId)
     if (json) {
-      return yield* printJson({ logId, partitions, total, pipeline: { running: pid !== undefined, pid }, foreign })
+      return yield* printJson({ logId, partitions, total, pipeline: { running: count > 0, pid }, foreign })
     }
     yield* print(table([...partitions.map((each) => row(each.partition, each)), row("total", total)]))
-    yield* print(pid === undefined ? "no pipeline is running" : `pipeline running: pid ${pid}`)
+    yield* print(
+      count === 0 ?
+        "no pipeline is running" :
+        pid === undefined ?
+        `pipelines running: ${count}` :
+        `pipeline running: pid ${pid}`
+    )
     if (foreign) yield* print("the database was made from another log than this one: see guardian doctor")
   })
 ).pipe(Command.withDescription("Show how far processing is behind the log, by partition"))

@@ -2,6 +2,7 @@ import { Effect, Layer, Schedule } from "effect"
 import { Command, Flag } from "effect/cli"
 import { randomUUID } from "node:crypto"
 import { EventLog } from "../../log/EventLog.ts"
+import * as GroupMembership from "../../log/kafka/GroupMembership.ts"
 import { audit } from "../../operations/audit/Audit.ts"
 import { nightly } from "../../operations/audit/Nightly.ts"
 import { PipelineStatus } from "../../pipeline/PipelineStatus.ts"
@@ -20,6 +21,7 @@ import {
 } from "../Installation.ts"
 import type { WarehousePorts } from "../Installation.ts"
 import { beat } from "../LiveLog.ts"
+import { kafkaGroup, logKind } from "../LogChoice.ts"
 import { refuseOwned } from "../PipelineOwner.ts"
 import { process as processLog } from "../Processing.ts"
 
@@ -49,7 +51,7 @@ export const serve = Command.make(
       if (role === "all") yield* listening(apiPort, () => status)
       yield* print(`ClickHouse at ${warehouse.url}; processing ${dataDir}; stop with Ctrl-C`)
       yield* Effect.raceAllFirst([
-        processLog({ dataDirectory: dataDir, until: "stopped", status }),
+        processLog({ dataDirectory: dataDir, until: "stopped", status, group: yield* partitionGroup }),
         role === "all" ? collecting : Effect.never,
         beat(dataDir),
         nightlyAudit,
@@ -89,6 +91,11 @@ const nightlyAudit = Effect.flatMap(
       Effect.never :
       nightly(hour, Effect.suspend(() => audit({ auditId: randomUUID(), scope: "all" })))
 )
+
+/** On Kafka any number of processes share the partitions; SQLite's log has one. */
+export const partitionGroup = Effect.gen(function*() {
+  return (yield* logKind) === "kafka" ? yield* GroupMembership.make(yield* kafkaGroup) : undefined
+})
 
 /** The last word of a command that runs until it is stopped. */
 export const printStopped = (status: PipelineStatus) =>

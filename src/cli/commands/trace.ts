@@ -8,7 +8,7 @@ import { existingWarehouseLayer, hasWarehouse } from "../ExistingWarehouse.ts"
 import { dataDir, json, print, printJson } from "../Flags.ts"
 import { clientLayer, InstallationError } from "../Installation.ts"
 import { logReadingLayer } from "../LogReading.ts"
-import { pipelineOwner } from "../PipelineOwner.ts"
+import { pipelinesRunning } from "../PipelineOwner.ts"
 import { spokenTime } from "../Spoken.ts"
 
 const eventId = Argument.String("event-id").pipe(Argument.withDescription("The event_id"))
@@ -37,7 +37,7 @@ export const trace = Command.make(
     yield* Effect.forEach(found.records, (record) => print(textOf(record)), { discard: true })
     if (found.cut) yield* print("and more: give --visitor to narrow the search")
     const waits = found.records.some(({ outcome }) => outcome === "not processed yet")
-    if (waits && pipelineOwner(dataDir) === undefined) {
+    if (waits && (yield* pipelinesRunning(dataDir)).count === 0) {
       yield* print("no pipeline is running: guardian drain or guardian serve goes on")
     }
   })

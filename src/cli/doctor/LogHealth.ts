@@ -6,6 +6,7 @@ import type { PartitionRange } from "../../log/EventLog.ts"
 import { EventLog } from "../../log/EventLog.ts"
 import { readSection } from "../../log/LogSection.ts"
 import { existingLogLayer, paths } from "../Installation.ts"
+import { logKind } from "../LogChoice.ts"
 import type { Check } from "./Check.ts"
 import { checksOf } from "./Check.ts"
 
@@ -21,23 +22,26 @@ const { fail, ok } = checksOf("log")
 export const logHealth = (
   dataDirectory: string
 ): Effect.Effect<{ readonly found: LogFound | undefined; readonly checks: ReadonlyArray<Check> }> => {
-  if (!existsSync(paths(dataDirectory).log)) {
-    return Effect.succeed({ found: undefined, checks: [ok("opens", "there is none yet")] })
-  }
   return Effect.gen(function*() {
-    const { logId, partitions, ranges: asked } = yield* EventLog
-    const ranges = yield* asked
-    const checks = [
-      ok("opens", `log ${logId}, ${partitions} partitions`),
-      ok("holds", ranges.map(({ end, start }, partition) => `${partition}: ${start} to ${end}`).join(", ")),
-      yield* readable(ranges)
-    ]
-    return { found: { logId, partitions, ranges }, checks }
+    if ((yield* logKind) === "sqlite" && !existsSync(paths(dataDirectory).log)) {
+      return { found: undefined, checks: [ok("opens", "there is none yet")] }
+    }
+    return yield* Effect.provide(opened, existingLogLayer(dataDirectory))
   }).pipe(
-    Effect.provide(existingLogLayer(dataDirectory)),
     Effect.catch((error) => Effect.succeed({ found: undefined, checks: [fail("opens", error.message)] }))
   )
 }
+
+const opened = Effect.gen(function*() {
+  const { logId, partitions, ranges: asked } = yield* EventLog
+  const ranges = yield* asked
+  const checks = [
+    ok("opens", `log ${logId}, ${partitions} partitions`),
+    ok("holds", ranges.map(({ end, start }, partition) => `${partition}: ${start} to ${end}`).join(", ")),
+    yield* readable(ranges)
+  ]
+  return { found: { logId, partitions, ranges }, checks }
+})
 
 /** First and last record of each partition: their stored checksums are compared when they are read. Not the records between. */
 const readable = Effect.fnUntraced(function*(ranges: ReadonlyArray<PartitionRange>) {

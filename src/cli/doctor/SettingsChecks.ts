@@ -6,11 +6,13 @@ import {
   collectorVariables,
   coreSettings,
   coreVariables,
+  logVariables,
   processVariables,
   reportingSettings,
   reportingVariables,
   wholeNumber
 } from "../Environment.ts"
+import type { Variable } from "../Environment.ts"
 import type { Check } from "./Check.ts"
 import { checksOf } from "./Check.ts"
 
@@ -26,14 +28,17 @@ export const settings = (): ReadonlyArray<Setting> =>
     ...coreVariables,
     ...Object.values(reportingVariables),
     ...Object.values(processVariables),
-    ...Object.values(accessVariables),
-    ...Object.values(collectorVariables)
-  ].map(({ fallback, meaning, name }) => {
-    const set = process.env[name] ?? ""
-    return set === "" ?
-      { name, value: fallback, source: "default", meaning } :
-      { name, value: set, source: "environment", meaning }
-  })
+    ...Object.values<Variable>(accessVariables),
+    ...Object.values(collectorVariables),
+    ...Object.values<Variable>(logVariables)
+  ].map(
+    ({ fallback, meaning, name, secret = false }: Variable) => {
+      const set = secret && process.env[name] ? "(set)" : process.env[name] ?? ""
+      return set === "" ?
+        { name, value: fallback, source: "default", meaning } :
+        { name, value: set, source: "environment", meaning }
+    }
+  )
 
 const { fail, ok } = checksOf("settings")
 
