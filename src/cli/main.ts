@@ -10,6 +10,7 @@ import { doctor } from "./commands/doctor.ts"
 import { drain } from "./commands/drain.ts"
 import { importCommand } from "./commands/import.ts"
 import { lag } from "./commands/lag.ts"
+import { late } from "./commands/late.ts"
 import { migrate } from "./commands/migrate.ts"
 import { serve } from "./commands/serve.ts"
 import { simulate } from "./commands/simulate.ts"
@@ -37,6 +38,7 @@ const guardian = Command.make("guardian").pipe(
     audit,
     dictionary,
     verdict,
+    late,
     migrate,
     doctor
   ])

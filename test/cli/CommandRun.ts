@@ -7,6 +7,7 @@ import { audit } from "../../src/cli/commands/audit.ts"
 import { doctor } from "../../src/cli/commands/doctor.ts"
 import { drain } from "../../src/cli/commands/drain.ts"
 import { lag } from "../../src/cli/commands/lag.ts"
+import { late } from "../../src/cli/commands/late.ts"
 import { sql } from "../../src/cli/commands/sql.ts"
 import { tail } from "../../src/cli/commands/tail.ts"
 import { trace } from "../../src/cli/commands/trace.ts"
@@ -19,7 +20,7 @@ export interface Ran {
 }
 
 const guardian = Command.make("guardian").pipe(
-  Command.withSubcommands([audit, doctor, drain, lag, sql, tail, trace, verdict])
+  Command.withSubcommands([audit, doctor, drain, lag, late, sql, tail, trace, verdict])
 )
 
 /** One at a time: there is one standard output. */
