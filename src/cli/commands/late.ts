@@ -4,6 +4,8 @@ import { userInfo } from "node:os"
 import type { AmendmentAccount, AmendmentReport } from "../../operations/late/Amendments.ts"
 import { amendDay, amendments, revertAmendment } from "../../operations/late/Amendments.ts"
 import { lateEvents, LateRefused } from "../../operations/late/LateEvents.ts"
+import type { AmendmentPreview } from "../../operations/late/Preview.ts"
+import { previewAmendment } from "../../operations/late/Preview.ts"
 import { refreshKpis } from "../../warehouse/KpiBacklog.ts"
 import { existingWarehouseLayer } from "../ExistingWarehouse.ts"
 import { dataDir, json, print, printJson, table } from "../Flags.ts"
@@ -55,12 +57,22 @@ const amend = Command.make(
   "amend",
   {
     day: Flag.String("day").pipe(Flag.withDescription("Day of the reporting time zone, e.g. 2026-03-01")),
+    dryRun: Flag.Boolean("dry-run").pipe(
+      Flag.withDescription("Only show what would change in the figures of segment all; nothing is written"),
+      Flag.withDefault(false)
+    ),
     author,
     reason,
     dataDir,
     json
   },
-  Effect.fn(function*({ author, dataDir, day, json, reason }) {
+  Effect.fn(function*({ author, dataDir, day, dryRun, json, reason }) {
+    if (dryRun) {
+      const preview = yield* previewAmendment(day).pipe(
+        Effect.provide(Layer.merge(readingLayer(dataDir), registryLayer(dataDir)))
+      )
+      return yield* shown(preview, json)
+    }
     const report = yield* takenIn(amendDay(day, accountOf(reason, author))).pipe(Effect.provide(writingLayer(dataDir)))
     yield* told(report, json)
   })
@@ -135,6 +147,15 @@ const writingLayer = (dataDirectory: string) =>
     Layer.provideMerge(existingWarehouseLayer(dataDirectory)),
     Layer.merge(registryLayer(dataDirectory))
   )
+
+const shown = (preview: AmendmentPreview, json: boolean) => {
+  if (json) return printJson(preview)
+  const { changes, day, events, status, waiting } = preview
+  const head = `${day} (${status || "provisional"}): ${events} late events would be folded in${
+    waiting === 0 ? "" : `, ${waiting} wait for their sessions`
+  }; nothing was written`
+  return print(changes.length === 0 ? head : `${head}\n${table(changes.map((change) => ({ ...change })))}`)
+}
 
 const told = (report: AmendmentReport, json: boolean) => {
   if (json) return printJson(report)

@@ -120,7 +120,8 @@ export const amendments: Effect.Effect<ReadonlyArray<GivenAmendment>, WarehouseE
   }
 )
 
-const existingPlace: Effect.Effect<LatePlace, LateRefused | WarehouseError, Warehouse> = Effect.flatMap(
+/** Refused where nothing was processed yet. */
+export const existingPlace: Effect.Effect<LatePlace, LateRefused | WarehouseError, Warehouse> = Effect.flatMap(
   readPlace,
   (place) =>
     place === undefined ?
@@ -207,7 +208,8 @@ class Tally {
   }
 }
 
-const quarterOf = (ms: number): number => Math.floor(ms / quarterMs) * (quarterMs / 1_000)
+/** The quarter of an hour that an instant lies in, epoch seconds. */
+export const quarterOf = (ms: number): number => Math.floor(ms / quarterMs) * (quarterMs / 1_000)
 
 /** Where a session starts that counts before the change or after it. */
 const startsOf = ({ accepted, after, before }: SessionChange): ReadonlyArray<number> =>

@@ -69,7 +69,10 @@ const isoTime = (text: unknown): string => `${String(text).replace(" ", "T")}Z`
 const accepted = Effect.fnUntraced(function*(request: TraceRequest) {
   const columns =
     `${placeColumns}, event_id, visitor_id, toString(event_ts) AS event_time, event_type, item_id, session_id`
-  const rows = yield* query(`SELECT ${columns} FROM events WHERE ${byId} ${inOrder}`, parametersOf(request))
+  const rows = yield* query(
+    `SELECT ${columns} FROM events WHERE amendment_id = '' AND ${byId} ${inOrder}`,
+    parametersOf(request)
+  )
   if (rows.length === 0) return []
   const first = yield* query(
     `SELECT partition, offset, session_id FROM events_raw WHERE ${byId} LIMIT 1 BY partition, offset`,

@@ -78,7 +78,7 @@ export const kpiPlace = Effect.fnUntraced(function*(options: KpiPlaceOptions) {
     /** The KPIs when everything is taken in. */
     settled: refreshKpis.pipe(
       Effect.timeoutOrElse({
-        duration: "40 seconds",
+        duration: "90 seconds",
         orElse: () => Effect.flatMap(kpiBacklog, (waits) => Effect.die(new Error(`still: ${JSON.stringify(waits)}`)))
       }),
       Effect.andThen(readKpis(warehouse)),
