@@ -31,7 +31,7 @@ const story = Effect.gen(function*() {
     click("ada", day + 5 * minute, { eventType: "purchase", itemId: "a", price: 12_5000, quantity: 2, url: "/bridge" }),
     click("ada", day + 5 * minute, { eventType: "purchase", itemId: "a", price: 12_5000, quantity: 2, url: "/bridge" }),
     click("bob", day + 26 * minute, { itemId: "a" }),
-    click("eve", day + 3 * hour, { itemId: "new", url: "/alone", userAgent: "curl" }),
+    click("eve", day + 3 * hour, { itemId: "new", url: "/alone" }),
     click("eve", day + 3 * hour + minute, { eventType: "purchase", itemId: "new", price: 3_0000, currency: "EUR" })
   ])
   yield* place.drain()
