@@ -1,7 +1,8 @@
 -- What came too late to count, how late, and what money was in it?
 --
--- By the day on which it happened. Late events are in no session and no figure of that day. A sender that repeats what was
--- accepted long ago is late too: such repeats have an accepted event of the same visitor and id, and cost nothing.
+-- By the day on which it happened. Late events are in no session and no figure of that day, until an amendment folds them in. A
+-- sender that repeats what was accepted long ago is late too: such repeats have an accepted event of the same visitor and id, or a
+-- late one before them, and cost nothing.
 --
 -- {from:Date} = 2000-01-01  First day, inclusive, UTC
 -- {to:Date} = 2100-01-01  Last day, inclusive. The defaults take everything: name days on a large database
@@ -18,7 +19,9 @@ SELECT
     toDecimal128(price, 4) * quantity, toDecimal128(0, 4)
   )) AS late_revenue
 FROM (
-  SELECT *, (visitor_id, event_id) IN (SELECT visitor_id, event_id FROM events) AS is_repeat
+  SELECT *,
+    (visitor_id, event_id) IN (SELECT visitor_id, event_id FROM events WHERE amendment_id = '')
+      OR row_number() OVER (PARTITION BY visitor_id, event_id ORDER BY offset) > 1 AS is_repeat
   FROM late_events FINAL
   WHERE toDate(event_ts) BETWEEN {from:Date} AND {to:Date}
 )

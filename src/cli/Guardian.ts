@@ -10,6 +10,7 @@ import { drain } from "./commands/drain.ts"
 import { importCommand } from "./commands/import.ts"
 import { keys } from "./commands/keys.ts"
 import { lag } from "./commands/lag.ts"
+import { late } from "./commands/late.ts"
 import { log } from "./commands/log.ts"
 import { migrate } from "./commands/migrate.ts"
 import { serve } from "./commands/serve.ts"
@@ -40,6 +41,7 @@ const guardian = Command.make("guardian").pipe(
     audit,
     dictionary,
     verdict,
+    late,
     keys,
     migrate,
     doctor

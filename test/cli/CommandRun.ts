@@ -8,6 +8,7 @@ import { doctor } from "../../src/cli/commands/doctor.ts"
 import { drain } from "../../src/cli/commands/drain.ts"
 import { keys } from "../../src/cli/commands/keys.ts"
 import { lag } from "../../src/cli/commands/lag.ts"
+import { late } from "../../src/cli/commands/late.ts"
 import { sql } from "../../src/cli/commands/sql.ts"
 import { tail } from "../../src/cli/commands/tail.ts"
 import { trace } from "../../src/cli/commands/trace.ts"
@@ -20,7 +21,7 @@ export interface Ran {
 }
 
 const guardian = Command.make("guardian").pipe(
-  Command.withSubcommands([audit, doctor, drain, keys, lag, sql, tail, trace, verdict])
+  Command.withSubcommands([audit, doctor, drain, keys, lag, late, sql, tail, trace, verdict])
 )
 
 /** One at a time: there is one standard output. */

@@ -4,15 +4,22 @@
  */
 import type { ClickEvent } from "../../src/domain/ClickEvent.ts"
 
-/** An accepted event and the session that holds it in the end. */
+/** An accepted event, or a late one that an amendment folded in, and the session that holds it in the end. */
 export interface HeldEvent {
   readonly event: ClickEvent
   readonly sessionId: string
+  readonly isAmended?: boolean
+}
+
+/** An event that came too late, and whether it only repeats a record before it. */
+export interface LateEvent {
+  readonly event: ClickEvent
+  readonly isRepeat: boolean
 }
 
 export interface KpiInput {
   readonly events: ReadonlyArray<HeldEvent>
-  readonly late: ReadonlyArray<ClickEvent>
+  readonly late: ReadonlyArray<LateEvent>
   readonly timeZone: string
   readonly currency: string
   /** Sessions that are a bot's. */
@@ -40,7 +47,7 @@ export const kpis = (input: KpiInput): Kpis => {
   }))
   const days = new Set([
     ...input.events.map(({ event }) => calendar.day(event.eventTs)),
-    ...input.late.map((event) => calendar.day(event.eventTs)),
+    ...input.late.map(({ event }) => calendar.day(event.eventTs)),
     ...sessions.map(({ events }) => calendar.day(events[0]!.eventTs))
   ])
   const metrics: Record<string, Record<string, unknown>> = {}
@@ -53,17 +60,23 @@ export const kpis = (input: KpiInput): Kpis => {
   for (const day of days) {
     for (const segment of segments) {
       const counts = (isFlagged: boolean): boolean => segment === "all" || isFlagged === (segment === "flagged")
-      const events = input.events.filter(({ event, sessionId }) =>
+      const held = input.events.filter(({ event, sessionId }) =>
         calendar.day(event.eventTs) === day && counts(input.flagged.has(sessionId))
-      ).map(({ event }) => event)
-      const late = input.late.filter((event) =>
+      )
+      const events = held.map(({ event }) => event)
+      const late = input.late.filter(({ event }) =>
         calendar.day(event.eventTs) === day && counts(input.flaggedVisitors.has(event.visitorId))
       )
       const started = sessions.filter(({ events: [first], sessionId }) =>
         calendar.day(first!.eventTs) === day && counts(input.flagged.has(sessionId))
       ).map((session) => session.events)
       const key = `${day} ${segment}`
-      metrics[key] = { ...eventMetrics(events, late, input.currency), ...sessionMetrics(started) }
+      metrics[key] = {
+        ...eventMetrics(events, input.currency),
+        ...lateMetrics(late, input.currency),
+        amended_events: held.filter(({ isAmended }) => isAmended === true).length,
+        ...sessionMetrics(started)
+      }
       funnel[key] = funnelOf(started)
       lists.hours[key] = [...groupBy(events, (event) => calendar.hourStart(event.eventTs))].sort(([a], [b]) => a - b)
         .map(([hour, inside]) => [hour, ...rowOf(inside, input.currency)])
@@ -79,7 +92,7 @@ export const kpis = (input: KpiInput): Kpis => {
   return { metrics, funnel, ...lists }
 }
 
-const eventMetrics = (events: ReadonlyArray<ClickEvent>, late: ReadonlyArray<ClickEvent>, currency: string) => {
+const eventMetrics = (events: ReadonlyArray<ClickEvent>, currency: string) => {
   const others = events.filter((event) => isPurchase(event) && !isIn(event, currency))
   const revenue = revenueOf(events, currency)
   const purchases = events.filter(isPurchase).length
@@ -93,9 +106,16 @@ const eventMetrics = (events: ReadonlyArray<ClickEvent>, late: ReadonlyArray<Cli
       [...groupBy(others, (event) => event.currency)].sort(([a], [b]) => a < b ? -1 : 1)
         .map(([code, purchases]) => [code, purchases.reduce((sum, event) => sum + amountOf(event), 0n)])
     ),
-    avg_order_value: purchases === 0 ? 0n : revenue / BigInt(purchases),
-    late_events: late.length,
-    late_revenue: revenueOf(late, currency)
+    avg_order_value: purchases === 0 ? 0n : revenue / BigInt(purchases)
+  }
+}
+
+const lateMetrics = (late: ReadonlyArray<LateEvent>, currency: string) => {
+  const once = late.filter(({ isRepeat }) => !isRepeat).map(({ event }) => event)
+  return {
+    late_events: once.length,
+    late_revenue: revenueOf(once, currency),
+    late_repeat: late.length - once.length
   }
 }
 

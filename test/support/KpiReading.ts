@@ -53,7 +53,7 @@ export const readKpis = Effect.fnUntraced(
 
 const metricsSql =
   `SELECT metric_date, segment, total_clicks, total_purchases, unique_visitors, unique_items, total_revenue,
-  revenue_by_currency, avg_order_value, late_events, late_revenue, sessions, conversion_rate, avg_session_duration_sec,
+  revenue_by_currency, avg_order_value, late_events, late_revenue, late_repeat, amended_events, sessions, conversion_rate, avg_session_duration_sec,
   avg_clicks_per_session, bounce_rate FROM daily_metrics`
 
 const money = new Set(["total_revenue", "avg_order_value", "late_revenue"])

@@ -20,6 +20,8 @@ describe("the files in clickhouse/", () => {
       const files = yield* load(migrationsDirectory)
       assert.isAbove(files.length, 0)
       for (const statement of files.flatMap((file) => file.statements)) {
+        // A touch is a row that is replaced by itself.
+        if (statement.startsWith("INSERT INTO {database}.touched_days ")) continue
         assert.match(statement, /^(CREATE|ALTER|DROP)\b[^(]*\b(IF NOT EXISTS|IF EXISTS|OR REPLACE)\b/)
       }
     }))
@@ -63,6 +65,10 @@ layer(TemporaryWarehouse, { excludeTestServices: true })("migrate", (it) => {
         `SELECT name, comment != '' AS explained FROM system.tables WHERE database = '${address.database}' ORDER BY name`
       )
       assert.deepStrictEqual(found.map((row) => row["name"]), [
+        "amended_events",
+        "amended_merges",
+        "amended_sessions",
+        "amendments",
         "anomalies",
         "audits",
         "checkpoints",
@@ -105,10 +111,13 @@ layer(TemporaryWarehouse, { excludeTestServices: true })("migrate", (it) => {
         "session_aliases",
         "session_events",
         "session_funnel",
+        "session_merges",
         "session_plans",
         "session_quarters",
         "sessions",
         "sessions_raw",
+        "standing_amended_events",
+        "standing_amended_sessions",
         "standing_verdicts",
         "touched_days",
         "touched_quarters",

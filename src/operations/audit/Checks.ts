@@ -1,6 +1,7 @@
 /** What an audit checks, in the order in which it is told. */
 import type { Check } from "./Check.ts"
 import { aliases } from "./checks/Aliases.ts"
+import { amendments } from "./checks/Amendments.ts"
 import { conservation } from "./checks/Conservation.ts"
 import { decisionHashes } from "./checks/DecisionHashes.ts"
 import { eventsInSessions } from "./checks/EventsInSessions.ts"
@@ -25,5 +26,6 @@ export const checks: ReadonlyArray<Check> = [
   eventsInSessions,
   aliases,
   findings,
+  amendments,
   kpis
 ]

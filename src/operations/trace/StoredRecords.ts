@@ -69,7 +69,10 @@ const isoTime = (text: unknown): string => `${String(text).replace(" ", "T")}Z`
 const accepted = Effect.fnUntraced(function*(request: TraceRequest) {
   const columns =
     `${placeColumns}, event_id, visitor_id, toString(event_ts) AS event_time, event_type, item_id, session_id`
-  const rows = yield* query(`SELECT ${columns} FROM events WHERE ${byId} ${inOrder}`, parametersOf(request))
+  const rows = yield* query(
+    `SELECT ${columns} FROM events WHERE amendment_id = '' AND ${byId} ${inOrder}`,
+    parametersOf(request)
+  )
   if (rows.length === 0) return []
   const first = yield* query(
     `SELECT partition, offset, session_id FROM events_raw WHERE ${byId} LIMIT 1 BY partition, offset`,
@@ -118,7 +121,9 @@ const late = (request: TraceRequest) => {
   return Effect.map(
     query(
       `SELECT ${placeColumns}, event_id, visitor_id, toString(event_ts) AS event_time, event_type, item_id, ` +
-        "toString(watermark) AS watermark_time, dateDiff('millisecond', event_ts, watermark) AS behind_ms " +
+        "toString(watermark) AS watermark_time, dateDiff('millisecond', event_ts, watermark) AS behind_ms, " +
+        "(SELECT groupArray(((partition, offset), amendment_id)) FROM standing_amended_events WHERE event_id = {id:String}) AS held, " +
+        "arrayFirst(pair -> pair.1 = (partition, offset), held).2 AS amendment_id " +
         `FROM late_events FINAL WHERE ${byId} ${inOrder}`,
       parametersOf(request)
     ),
@@ -127,7 +132,8 @@ const late = (request: TraceRequest) => {
         ...placeOf(row),
         outcome: "late",
         why: `event_ts was ${seconds(row["behind_ms"])} behind the watermark of its partition ` +
-          `(${isoTime(row["watermark_time"])}); ${seconds(settings["latenessMs"])} are allowed`,
+          `(${isoTime(row["watermark_time"])}); ${seconds(settings["latenessMs"])} are allowed` +
+          (row["amendment_id"] === "" ? "" : `; amendment ${String(row["amendment_id"])} folded it into its day`),
         visitorId: String(row["visitor_id"]),
         event: eventOf(row),
         session: undefined

@@ -131,17 +131,21 @@ FROM (
   SELECT v.scope AS scope, v.id AS id, ${resolved} AS target, v.verdict AS verdict, v.reason AS reason, v.author AS author,
     toUnixTimestamp64Milli(v.set_at) AS set_ms, v.version AS version, v.verdict_id AS verdict_id
   FROM verdicts AS v FINAL
-  LEFT JOIN (SELECT absorbed_id, session_id FROM session_aliases FINAL WHERE absorbed_id IN (SELECT id FROM verdicts)) AS a
+  LEFT JOIN (SELECT absorbed_id, session_id FROM session_merges WHERE absorbed_id IN (SELECT id FROM verdicts)) AS a
     ON v.id = a.absorbed_id AND v.scope = 'session'
 )
 WHERE {scope:String} = '' OR (scope = {scope:String} AND (id = {id:String} OR target = {id:String}
-  OR target = (SELECT max(session_id) FROM session_aliases FINAL WHERE absorbed_id = {id:String} AND {scope:String} = 'session')))
+  OR target = (SELECT max(session_id) FROM session_merges WHERE absorbed_id = {id:String} AND {scope:String} = 'session')))
 ORDER BY version DESC, verdict_id DESC`
 
 const sessionExists = Effect.fnUntraced(function*(id: string) {
   const warehouse = yield* Warehouse
-  return (yield* warehouse.query("SELECT 1 FROM sessions_raw WHERE session_id = {id:String} LIMIT 1", { id })).length >
-    0
+  const found = yield* warehouse.query(
+    `SELECT 1 FROM sessions_raw WHERE session_id = {id:String} LIMIT 1
+     UNION ALL SELECT 1 FROM standing_amended_sessions WHERE session_id = {id:String}`,
+    { id }
+  )
+  return found.length > 0
 })
 
 const insertSettings = "SETTINGS async_insert = 0, insert_deduplicate = 0, max_insert_threads = 1"
@@ -178,9 +182,16 @@ const quartersSql = ({ id, scope }: VerdictTarget): string =>
     `SELECT DISTINCT toStartOfFifteenMinutes(started_at) AS quarter FROM sessions_raw FINAL
      WHERE visitor_id = ${sqlText(id)} AND merged_into = ''
      UNION DISTINCT
+     SELECT DISTINCT toStartOfFifteenMinutes(started_at) AS quarter FROM standing_amended_sessions
+     WHERE visitor_id = ${sqlText(id)}
+     UNION DISTINCT
      SELECT DISTINCT toStartOfFifteenMinutes(event_ts) AS quarter FROM late_events FINAL WHERE visitor_id = ${
       sqlText(id)
     }` :
     `SELECT DISTINCT toStartOfFifteenMinutes(started_at) AS quarter FROM sessions_raw FINAL
      WHERE session_id = ${sqlText(id)}
-       OR session_id IN (SELECT session_id FROM session_aliases FINAL WHERE absorbed_id = ${sqlText(id)})`
+       OR session_id IN (SELECT session_id FROM session_aliases FINAL WHERE absorbed_id = ${sqlText(id)})
+     UNION DISTINCT
+     SELECT DISTINCT toStartOfFifteenMinutes(started_at) AS quarter FROM standing_amended_sessions
+     WHERE session_id = ${sqlText(id)}
+       OR session_id IN (SELECT session_id FROM session_merges WHERE absorbed_id = ${sqlText(id)})`

@@ -7,7 +7,9 @@ import type { EpochMillis, EventId, VisitorId } from "../../../src/domain/Identi
 import type { Price } from "../../../src/domain/Money.ts"
 import type { CoreSettings } from "../../../src/domain/Settings.ts"
 import { defaultCoreSettings } from "../../../src/domain/Settings.ts"
+import { endMarkers } from "../../../src/log/ControlRecords.ts"
 import type { NewRecord } from "../../../src/log/EventLog.ts"
+import { SchemaRegistry } from "../../../src/log/SchemaRegistry.ts"
 import * as SqliteEventLog from "../../../src/log/sqlite/SqliteEventLog.ts"
 import { encodeEvent, eventSubject } from "../../../src/log/WireFormat.ts"
 import type { CrawlerList } from "../../../src/warehouse/CrawlerList.ts"
@@ -30,6 +32,12 @@ export interface KpiPlaceOptions {
   readonly partitions?: number
   readonly crawlers?: CrawlerList
 }
+
+/** What `kpiPlace` makes. */
+export type KpiPlace = Effect.Success<ReturnType<typeof kpiPlace>>
+
+/** Later than all events. */
+const closedAt = Date.UTC(2030, 0, 1) as EpochMillis
 
 /** So late that no event is ahead of it. */
 const appendedAt = Date.UTC(2100, 0, 1) as EpochMillis
@@ -64,10 +72,13 @@ export const kpiPlace = Effect.fnUntraced(function*(options: KpiPlaceOptions) {
         )
       ),
     drain: (run?: RunOptions) => runPipeline(place, run),
+    withRegistry: Effect.provideService(SchemaRegistry, registry),
+    /** Time goes on by so much that every session is closed and every day final. */
+    close: Effect.andThen(log.append(endMarkers(log.partitions, closedAt)), Effect.suspend(() => runPipeline(place))),
     /** The KPIs when everything is taken in. */
     settled: refreshKpis.pipe(
       Effect.timeoutOrElse({
-        duration: "40 seconds",
+        duration: "90 seconds",
         orElse: () => Effect.flatMap(kpiBacklog, (waits) => Effect.die(new Error(`still: ${JSON.stringify(waits)}`)))
       }),
       Effect.andThen(readKpis(warehouse)),

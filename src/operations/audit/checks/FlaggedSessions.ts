@@ -29,7 +29,20 @@ export const readJudgements: Effect.Effect<Judgements, WarehouseError, Warehouse
     `SELECT absorbed_id, session_id FROM session_aliases FINAL
      WHERE absorbed_id IN (SELECT id FROM verdicts WHERE scope = 'session')`
   )
-  const living = new Map(absorbed.map((row) => [String(row["absorbed_id"]), String(row["session_id"])]))
+  const merged = yield* warehouse.query(
+    `SELECT absorbed_id, session_id FROM (
+       SELECT session_id, replaces, standing FROM amended_sessions FINAL
+       WHERE change_id IN (SELECT change_id FROM amendments) ORDER BY version DESC LIMIT 1 BY session_id
+     ) ARRAY JOIN replaces AS absorbed_id WHERE standing AND absorbed_id != session_id`
+  )
+  const amended = new Map(merged.map((row) => [String(row["absorbed_id"]), String(row["session_id"])]))
+  const living = new Map([
+    ...amended,
+    ...absorbed.map((row) => {
+      const into = String(row["session_id"])
+      return [String(row["absorbed_id"]), amended.get(into) ?? into] as const
+    })
+  ])
   const newest = new Map<string, { scope: string; id: string; verdict: string; rank: readonly [bigint, string] }>()
   for (const row of words) {
     const scope = String(row["scope"])

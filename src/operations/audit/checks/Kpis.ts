@@ -13,6 +13,7 @@ import type { Check, CheckResult, Difference } from "../Check.ts"
 import { differencesShownMax, together } from "../Check.ts"
 import { flaggedSql, readJudgements } from "./FlaggedSessions.ts"
 import type { Judgements } from "./FlaggedSessions.ts"
+import { repeatedSql } from "./LateRepeats.ts"
 
 export const kpis: Check = {
   name: "kpis",
@@ -115,7 +116,9 @@ const figures = [
   "multi_view_sessions",
   "cart_sessions",
   "late_events",
-  "late_revenue"
+  "late_revenue",
+  "late_repeat",
+  "amended_events"
 ] as const
 
 /** Text of numbers: "0.0000" is "0", and no map is an empty one. */
@@ -144,9 +147,10 @@ SELECT date, segment, toString(countIf(event_type IN ('view', 'click'))) AS tota
   toString(countIf(event_type = 'purchase')) AS total_purchases, toString(uniqExact(visitor_id)) AS unique_visitors,
   toString(uniqExactIf(item_id, item_id != '')) AS unique_items,
   toString(sumIf(${amount}, event_type = 'purchase' AND ${reporting})) AS total_revenue,
-  sumMapIf(map(toString(currency), ${amount}), event_type = 'purchase' AND NOT ${reporting}) AS revenue_by_currency
+  sumMapIf(map(toString(currency), ${amount}), event_type = 'purchase' AND NOT ${reporting}) AS revenue_by_currency,
+  toString(countIf(amendment_id != '')) AS amended_events
 FROM (
-  SELECT ${dateOf("event_ts", run)}, visitor_id, item_id, event_type, price, quantity, currency,
+  SELECT ${dateOf("event_ts", run)}, amendment_id, visitor_id, item_id, event_type, price, quantity, currency,
     session_id IN (${flaggedSql(judgements, from, to)}) AS flagged
   FROM events WHERE event_ts >= ${from} AND event_ts < ${to}
 ) ${bySegment} ${modestly}`
@@ -167,16 +171,18 @@ FROM (
 ) ${bySegment} ${modestly}`
 }
 
-/** A late event has no session: only a person's word on its visitor flags it. */
+/** A late event has no session of its own: only a person's word on its visitor flags it. */
 const lateSql = (run: Run, { visitors }: Judgements): string => {
   const [from, to] = span(run)
+  const during = `event_ts >= ${from} AND event_ts < ${to}`
   return `
-SELECT date, segment, toString(count()) AS late_events,
-  toString(sumIf(${amount}, event_type = 'purchase' AND ${reporting})) AS late_revenue
+SELECT date, segment, toString(countIf(NOT repeats)) AS late_events, toString(countIf(repeats)) AS late_repeat,
+  toString(sumIf(${amount}, NOT repeats AND event_type = 'purchase' AND ${reporting})) AS late_revenue
 FROM (
   SELECT ${dateOf("event_ts", run)}, event_type, price, quantity, currency,
-    has([${visitors.bots.join(",")}]::Array(String), visitor_id) AS flagged
-  FROM late_events FINAL WHERE event_ts >= ${from} AND event_ts < ${to}
+    has([${visitors.bots.join(",")}]::Array(String), visitor_id) AS flagged,
+    (partition, offset) IN (${repeatedSql(during)}) AS repeats
+  FROM late_events FINAL WHERE ${during}
 ) ${bySegment} ${modestly}`
 }
 
