@@ -58,7 +58,8 @@ layer(ShopOpen, { excludeTestServices: true, timeout: "60 seconds" })("the API",
       ])
       const flagged = yield* client.metrics.day({ params: { date: "2026-03-03" }, query: { segment: "flagged" } })
       assert.strictEqual(flagged.data.total_clicks, 60)
-      assert.strictEqual(clean.data.late_events, 2)
+      assert.strictEqual(clean.data.late_events, 1)
+      assert.strictEqual(clean.data.late_repeat, 1)
       const summary = yield* client.metrics.summary({ query: { days: 9, segment: "all" } })
       const [sum] = yield* sql(
         "SELECT sum(total_clicks) AS clicks, sum(d.sessions) AS sessions, toString(sum(total_revenue)) AS revenue FROM daily_metrics AS d WHERE segment = 'all'"

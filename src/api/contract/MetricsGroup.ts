@@ -22,6 +22,7 @@ export const DailyMetrics = Schema.Struct({
   avg_clicks_per_session: Schema.Finite,
   bounce_rate: Schema.Finite,
   late_events: Count,
+  late_repeat: Count,
   late_revenue: Money,
   status: Schema.Literals(["provisional", "settled", "final"]),
   open_sessions: Count,

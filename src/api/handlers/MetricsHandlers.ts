@@ -10,7 +10,7 @@ import { answerOne, answerRows } from "../RowAnswer.ts"
 
 const columns = `metric_date, segment, total_clicks, total_purchases, unique_visitors, unique_items, total_revenue,
   CAST(revenue_by_currency, 'Map(String, String)') AS revenue_by_currency, avg_order_value, sessions, conversion_rate,
-  avg_session_duration_sec, avg_clicks_per_session, bounce_rate, late_events, late_revenue, status, open_sessions, verdicts,
+  avg_session_duration_sec, avg_clicks_per_session, bounce_rate, late_events, late_repeat, late_revenue, status, open_sessions, verdicts,
   time_zone, refreshed_at`
 
 const daySql = `SELECT ${columns} FROM daily_metrics WHERE metric_date = {date:Date} AND segment = {segment:String}`
