@@ -40,7 +40,7 @@ export const make = (address: WarehouseAddress): Effect.Effect<Warehouse["Servic
 
     const send = (request: Request, take?: RowFeed): Effect.Effect<Buffer, WarehouseError> =>
       Effect.tryPromise({
-        try: (signal) => answer(client, request, signal, take),
+        try: (signal) => answerAgain(client, request, signal, take),
         catch: (cause) => classify(cause, address)
       }).pipe(
         Effect.timeoutOrElse({
@@ -139,6 +139,25 @@ const open = (address: WarehouseAddress): ClickHouseClient =>
     keep_alive: { enabled: true, idle_socket_ttl: idleSocketMs, eagerly_destroy_stale_sockets: true },
     log: { level: ClickHouseLogLevel.OFF }
   })
+
+/**
+ * A kept socket may have been closed just when a request went out on it, above all after another request was broken off: such a
+ * request is sent once more, on a new one. Whatever is sent twice changes nothing. Not where rows have been shown already.
+ */
+const answerAgain = async (
+  client: ClickHouseClient,
+  request: Request,
+  signal: AbortSignal,
+  feed: RowFeed | undefined
+): Promise<Buffer> => {
+  try {
+    return await answer(client, request, signal, feed)
+  } catch (cause) {
+    const isReset = cause instanceof Error && "code" in cause && cause.code === "ECONNRESET"
+    if (!isReset || feed !== undefined || signal.aborted) throw cause
+    return answer(client, request, signal)
+  }
+}
 
 /** Sends one request and reads the whole answer, which also returns the socket to the pool. */
 const answer = async (

@@ -55,9 +55,5 @@ export const pausedKpis: Effect.Effect<void, WarehouseError, Warehouse | Scope.S
 
 const tellViews = Effect.fnUntraced(function*(what: "START" | "STOP") {
   const warehouse = yield* Warehouse
-  yield* Effect.forEach(
-    kpiViews,
-    (view) => warehouse.command(`SYSTEM ${what} VIEW ${warehouse.database}.${view}`),
-    { concurrency: "unbounded", discard: true }
-  )
+  for (const view of kpiViews) yield* warehouse.command(`SYSTEM ${what} VIEW ${warehouse.database}.${view}`)
 })

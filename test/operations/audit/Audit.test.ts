@@ -24,7 +24,10 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 180_000 })("an a
         const whole = yield* auditOf(made)
         assert.deepStrictEqual(differencesOf(whole), {}, `seed ${seed}: ${JSON.stringify(whole, null, 1)}`)
         assert.deepStrictEqual(whole.checks.map(({ name }) => name), checksOfTheLog.map(({ name }) => name))
-        for (const { examined, name } of whole.checks) assert.isAbove(examined, 2, `seed ${seed}, ${name}`)
+        for (const { examined, name } of whole.checks) {
+          if (name === "amendments") assert.strictEqual(examined, 0, "nobody amended anything")
+          else assert.isAbove(examined, 2, `seed ${seed}, ${name}`)
+        }
         const sliced = yield* auditOf(made, { sliceEventsMax: 500 })
         assert.deepStrictEqual(differencesOf(sliced), {}, `seed ${seed}: ${JSON.stringify(sliced, null, 1)}`)
         assert.deepStrictEqual(sliced.checks.map(counts), whole.checks.map(counts), `seed ${seed}`)
