@@ -28,6 +28,10 @@ export class WarehouseError extends Schema.TaggedError<WarehouseError>()("Wareho
 /** Rows in RowBinary, one behind the other. Only good during the visit. */
 export type VisitRows = (rows: Buffer) => void
 
+/**
+ * What is written or asked twice changes nothing, so "one attempt" includes that a request whose kept socket turns out to be closed
+ * is sent once more; nothing is waited out here.
+ */
 export class Warehouse extends Context.Service<Warehouse, {
   /** Writes one block, synchronously and fsynced; when it returns the rows survive a crash of the server. One attempt. */
   insert(block: TableBlock): Effect.Effect<void, WarehouseError>

@@ -33,9 +33,22 @@ export const rememberPorts = (
     catch: (cause) => unusableDirectory(directory, cause)
   })
 
-/** `preferred` if nothing listens there now, else any free port. Another program may still be faster than we are. */
+/**
+ * `preferred` if nothing listens there now or in a moment, else any free port. Another program may still be faster than we are. An
+ * engine that its killed owner left behind answers no more some time before its port is free.
+ */
 export const freePort = (preferred: number | undefined): Effect.Effect<number> =>
-  Effect.promise(async () => (await listenOnce(preferred ?? 0)) ?? (await listenOnce(0)) ?? 0)
+  Effect.gen(function*() {
+    for (let attempt = 0; preferred !== undefined && attempt < preferredAttemptsMax; attempt++) {
+      if (attempt > 0) yield* Effect.sleep(preferredPollMs)
+      if ((yield* Effect.promise(() => listenOnce(preferred))) !== undefined) return preferred
+    }
+    return (yield* Effect.promise(() => listenOnce(0))) ?? 0
+  })
+
+/** Together a second. */
+const preferredAttemptsMax = 21
+const preferredPollMs = 50
 
 const listenOnce = (port: number): Promise<number | undefined> =>
   new Promise((resolve) => {
