@@ -39,9 +39,11 @@ export const rememberPorts = (
  */
 export const freePort = (preferred: number | undefined): Effect.Effect<number> =>
   Effect.gen(function*() {
-    for (let attempt = 0; preferred !== undefined && attempt < preferredAttemptsMax; attempt++) {
+    const attempts = preferred === undefined ? 0 : preferredAttemptsMax
+    for (let attempt = 0; attempt < attempts; attempt++) {
       if (attempt > 0) yield* Effect.sleep(preferredPollMs)
-      if ((yield* Effect.promise(() => listenOnce(preferred))) !== undefined) return preferred
+      const port = yield* Effect.promise(() => listenOnce(preferred!))
+      if (port !== undefined) return port
     }
     return (yield* Effect.promise(() => listenOnce(0))) ?? 0
   })
