@@ -9,6 +9,7 @@ import { run } from "../pipeline/Pipeline.ts"
 import type { PipelineOptions } from "../pipeline/Pipeline.ts"
 import type { PipelineStatus } from "../pipeline/PipelineStatus.ts"
 import { pausedKpis, startKpis } from "../warehouse/KpiBacklog.ts"
+import { pausedMerges, startMerges } from "../warehouse/Merges.ts"
 import { applyReporting } from "../warehouse/Reporting.ts"
 import type { StateStore } from "../warehouse/StateStore.ts"
 import type { Warehouse } from "../warehouse/Warehouse.ts"
@@ -16,20 +17,33 @@ import { migrated } from "./commands/migrate.ts"
 import { coreSettings, processVariables, reportingSettings, wholeNumber } from "./Environment.ts"
 import { deadLetterSink, ownPipeline, RunningWarehouse } from "./Installation.ts"
 
-/** The longest that the KPI views stand still for a start, and how often it is looked whether it is over. */
+/** The longest that background work stands still for a start, and how often it is looked whether it is over. */
 const startWithin = "1 minute"
 const lookEvery = "200 millis"
 
-/** Recovery needs the machine for itself: the KPI views, which stand still, go on when something has been written. */
-const kpisAfterFirstFlush = Effect.fnUntraced(function*(status: PipelineStatus) {
-  yield* Effect.sleep(lookEvery).pipe(
-    Effect.repeat({ until: () => status.flushes > 0 }),
+/**
+ * Recovery needs the machine for itself: the KPI views stand still until something has been written, merges until the past is read
+ * back.
+ */
+const quietStart = Effect.fnUntraced(function*(status: PipelineStatus) {
+  yield* pausedMerges
+  yield* goOnWhen("the KPI views", () => status.flushes > 0, startKpis)
+  yield* goOnWhen("merges", () => status.isRecollected, startMerges)
+})
+
+/** Starts background work again when it is time, or after a minute. */
+const goOnWhen = <E extends { readonly message: string }, R>(
+  what: string,
+  isTime: () => boolean,
+  start: Effect.Effect<void, E, R>
+) =>
+  Effect.sleep(lookEvery).pipe(
+    Effect.repeat({ until: isTime }),
     Effect.timeoutOption(startWithin),
-    Effect.andThen(startKpis),
-    Effect.catch((error) => Effect.logWarning(`the KPI views were not started: ${error.message}`)),
+    Effect.andThen(start),
+    Effect.catch((error) => Effect.logWarning(`${what} were not started: ${error.message}`)),
     Effect.forkScoped
   )
-})
 
 export interface ProcessingOptions {
   readonly dataDirectory: string
@@ -52,7 +66,7 @@ export const process = Effect.fnUntraced(function*(options: ProcessingOptions) {
   const settings = yield* coreSettings
   yield* applyReporting(yield* reportingSettings, settings)
   yield* pausedKpis
-  if (options.until === "stopped") yield* kpisAfterFirstFlush(options.status)
+  if (options.until === "stopped") yield* quietStart(options.status)
   const visitorsInMemoryMax = yield* wholeNumber(processVariables.visitorsInMemoryMax)
   const deadLetters = yield* deadLetterSink
   const stop = yield* Deferred.make<void>()

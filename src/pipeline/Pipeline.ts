@@ -101,6 +101,9 @@ const makeLoop = Effect.fnUntraced(function*(processor: Processor, options: Pipe
   yield* Deferred.await(written).pipe(
     Effect.timeoutOption(recollectAfterMs),
     Effect.andThen(waitOut(recollect(processor))),
+    Effect.andThen(Effect.sync(() => {
+      status.isRecollected = true
+    })),
     Effect.catchCause((cause) => Effect.andThen(Deferred.failCause(failed, cause), wake.open)),
     Effect.forkScoped
   )

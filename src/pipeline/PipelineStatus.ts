@@ -21,6 +21,8 @@ export class PipelineStatus {
   idsInMemory = 0
   /** Visitors read back from the warehouse since this run began. */
   visitorsLoaded = 0
+  /** All that a restart needs of the past is in memory, or known to be cold. */
+  isRecollected = false
   /** Greatest watermark of all partitions, epoch ms; -Infinity before the first event. */
   watermark = -Infinity
 }
