@@ -11,7 +11,7 @@ import { reachable, time } from "./RecoverySql.ts"
 import { RowBinaryReader } from "./RowBinaryReader.ts"
 import type { Checkpoint, PartitionBounds, SeenIdsTaker } from "./StateStore.ts"
 import { StateStore } from "./StateStore.ts"
-import { readHistories } from "./VisitorHistories.ts"
+import { readHistories, readOpenHistories } from "./VisitorHistories.ts"
 import { Warehouse } from "./Warehouse.ts"
 
 export const layer = (settings: CoreSettings): Layer.Layer<StateStore, never, Warehouse> =>
@@ -41,6 +41,7 @@ const make = Effect.fnUntraced(
         yield* warehouse.queryRows(seenIdsSql(known), seenIdBytes, (rows) => ids.take(rows))
         ids.end()
       }),
+      openHistories: (request, visit) => readOpenHistories(warehouse, request, settings.reportingCurrency, visit),
       histories: (request, visit) => readHistories(warehouse, request, settings.reportingCurrency, visit),
       disagreements: Effect.map(warehouse.query(disagreementsSql), (rows) =>
         rows.map((row) => ({
