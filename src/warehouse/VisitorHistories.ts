@@ -29,6 +29,7 @@ export const readHistories = Effect.fnUntraced(function*(
   warehouse: Warehouse["Service"],
   request: HistoryRequest,
   reportingCurrency: string,
+  busyEventsMin: number,
   visit: VisitHistory
 ): Effect.fn.Return<void, WarehouseError> {
   const bounds = yield* findBounds(warehouse, request)
@@ -41,7 +42,7 @@ export const readHistories = Effect.fnUntraced(function*(
     }
   }
   yield* Effect.forEach(
-    chunks(request, known),
+    chunks(request, known, busyEventsMin),
     (chunk) => readChunk(warehouse, chunk, reportingCurrency, visit),
     { concurrency: chunksAtOnce, discard: true }
   )
@@ -165,11 +166,15 @@ interface EventsOf {
  * A visitor with so many events in a session has blocks of its own in the table: a few such are found by the Bloom filters, and do not
  * make the statements for all others long.
  */
-const busyEventsMin = 10_000
+export const busyEvents = 10_000
 /** Sessions that began at most this long before all that is recent are read with it; only others make a statement read far back, ms. */
 const nearMs = 3_600_000
 
-const chunks = ({ partitions }: HistoryRequest, known: ReadonlyArray<Wanted>): ReadonlyArray<Chunk> => {
+const chunks = (
+  { partitions }: HistoryRequest,
+  known: ReadonlyArray<Wanted>,
+  busyEventsMin: number
+): ReadonlyArray<Chunk> => {
   const durable = belowDurable(partitions)
   const recentFrom = Math.min(...partitions.map((each) => each.recentFrom))
   const withIds = partitions.some((each) => each.withIds)

@@ -474,11 +474,6 @@ export const mutations: ReadonlyArray<Mutation> = [
     edits: [[clicks, "if (to - from <= clicksBelow) return false", "if (to - from > 0) return false"]]
   },
   {
-    mistake: "a visitor read back twice has its sessions twice",
-    runs: 2_000,
-    edits: [[core, "if (found !== nobody) return\n", "if (found !== nobody && this.cold.size === 0) return\n"]]
-  },
-  {
     mistake: "who was evicted meanwhile is read back as he was before",
     runs: 5_000,
     edits: [[core, "if (this.#hasEvicted) return", "if (this.#hasEvicted && this.cold.size === 0) return"]]
