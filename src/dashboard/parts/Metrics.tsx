@@ -75,11 +75,11 @@ interface ChangeProps {
 /** Up or down, without praise: whether more is better is for the reader to say. */
 export const PlainChange = ({ before, metric, row }: ChangeProps) => {
   if (before === undefined) return <span class="none">no day before</span>
+  if (metric.write(row) === metric.write(before)) return <span>unchanged</span>
   const change = metric.change(row, before)
   const was = `was ${metric.write(before)}`
   if (change === undefined) return <span title={was}>{was}</span>
   const rounded = metric.isShare ? Math.round(change * 100) / 100 : Math.round(change * 10) / 10
-  if (rounded === 0) return <span title={was}>unchanged</span>
   return (
     <span title={was}>
       <i class={rounded > 0 ? "up" : "down"} aria-hidden="true" />
