@@ -4,6 +4,8 @@ import { authorization, wanted } from "./Access.ts"
 const base = "api/v1/"
 /** A question that takes longer is given up, ms: the server's own limit is 10 s. */
 const patienceMs = 15_000
+/** A verdict finds all that it touches before it is written. */
+const writePatienceMs = 60_000
 
 /** What went wrong, in the server's words where it had any. */
 export class Problem extends Error {
@@ -32,7 +34,7 @@ export const tell = async (path: string, body: unknown): Promise<void> => {
     method: "POST",
     body: JSON.stringify(body),
     headers: { "content-type": "application/json" },
-    signal: AbortSignal.timeout(patienceMs)
+    signal: AbortSignal.timeout(writePatienceMs)
   })
 }
 

@@ -195,6 +195,7 @@ layer(ShopOpen, { excludeTestServices: true, timeout: "60 seconds" })("the API",
       const states = yield* live.pipe(Stream.take(2), Stream.runCollect)
       assert.strictEqual(states.length, 2)
       assert.strictEqual(states[0]!.outcomes.late, 2)
+      assert.deepStrictEqual(states[0]!.partitions, (yield* client.operations.pipeline()).data.partitions)
     }))
 
   it.effect("gives rows as CSV and Parquet, and a final day an ETag", () =>

@@ -95,6 +95,7 @@ export const Traced = Schema.Struct({
 export const LiveState = Schema.Struct({
   at: Time,
   outcomes: Outcomes,
+  partitions: Schema.Array(PartitionProgress),
   lag: Schema.NullOr(Count),
   newest_findings: Schema.Array(Anomaly),
   freshness: Freshness

@@ -1,4 +1,3 @@
-import { useAnswer } from "../Answer.ts"
 import { clockTime, compact, count, duration, share } from "../Format.ts"
 import { connection, live, moments } from "../LiveFeed.ts"
 import { Bar } from "../parts/Bar.tsx"
@@ -6,13 +5,12 @@ import { Chart } from "../parts/Chart.tsx"
 import { Findings } from "../parts/Findings.tsx"
 import { Head, Panel } from "../parts/Panel.tsx"
 import { Partitions } from "../parts/Partitions.tsx"
-import { Answered, Empty, Loading } from "../parts/States.tsx"
+import { Empty, Loading } from "../parts/States.tsx"
 import { reporting } from "../Reporting.ts"
-import type { Live, One, Pipeline } from "../Shapes.ts"
+import type { Live } from "../Shapes.ts"
 
 /** Seconds that the charts reach back. */
 const shownSeconds = 180
-const partitionsEveryMs = 2_000
 
 export const LivePage = () => {
   const state = live.value
@@ -36,7 +34,9 @@ export const LivePage = () => {
         <Rate />
         <Behind />
         <Panel title="Outcomes">{state === undefined ? <Waiting /> : <Outcomes outcomes={state.outcomes} />}</Panel>
-        <PartitionsPanel />
+        <Panel title="Partitions">
+          {state === undefined ? <Waiting /> : <Partitions rows={state.partitions} />}
+        </Panel>
         <Panel title="Newest findings" wide>
           {state === undefined ? <Waiting /> : state.newest_findings.length === 0 ?
             <Empty>No findings: no visitor has crossed a rule's threshold.</Empty> :
@@ -170,14 +170,5 @@ const Outcomes = ({ outcomes }: { readonly outcomes: Live["outcomes"] }) => {
           `Not accounted for: the outcomes add up to ${count(sum)}.`}
       </p>
     </>
-  )
-}
-
-const PartitionsPanel = () => {
-  const answer = useAnswer<One<Pipeline>>("pipeline", partitionsEveryMs)
-  return (
-    <Panel title="Partitions">
-      <Answered answer={answer} lines={6}>{({ data }) => <Partitions pipeline={data} />}</Answered>
-    </Panel>
   )
 }

@@ -1,7 +1,7 @@
 import { useAnswer } from "../Answer.ts"
 import { count, duration } from "../Format.ts"
 import { Pager, Switch } from "../parts/Choices.tsx"
-import { SessionLink } from "../parts/Findings.tsx"
+import { EventLink, SessionLink } from "../parts/Findings.tsx"
 import { Head, Panel } from "../parts/Panel.tsx"
 import { Partitions } from "../parts/Partitions.tsx"
 import { Answered, Empty } from "../parts/States.tsx"
@@ -57,19 +57,32 @@ export const OperationsPage = () => {
 
 const paged = () => queryOf({ limit: shown, cursor: place.value.parameters.get("cursor") })
 
+/** What the KPIs wait for is a costly question. */
+const lagEveryMs = 15_000
+
 const Lag = () => {
-  const answer = useAnswer<One<Pipeline>>("pipeline", everyMs)
+  const answer = useAnswer<One<Pipeline>>("pipeline", lagEveryMs)
   return (
     <Panel title="Lag" note="records that wait in the log, by partition">
       <Answered answer={answer} lines={6}>
-        {({ data }) => (
-          <>
-            <p class="big">
-              {data.lag === null ? "unknown" : count(data.lag)} <small>records behind</small>
-            </p>
-            <Partitions pipeline={data} detailed />
-          </>
-        )}
+        {({ data: { kpi_backlog, lag, partitions } }) => {
+          const backlog = Object.entries(kpi_backlog)
+          return (
+            <>
+              <p class="big">
+                {lag === null ? "unknown" : count(lag)} <small>records behind</small>
+              </p>
+              <Partitions rows={partitions} />
+              <p class="note">
+                {backlog.length === 0 ?
+                  "The KPIs have taken in everything." :
+                  `The KPIs have yet to take in: ${
+                    backlog.map(([stage, waiting]) => `${stage} ${count(waiting)}`).join(", ")
+                  }.`}
+              </p>
+            </>
+          )
+        }}
       </Answered>
     </Panel>
   )
@@ -147,11 +160,7 @@ const Late = () => {
                     cell: ({ event_ts, watermark }) => duration((Date.parse(watermark) - Date.parse(event_ts)) / 1_000)
                   },
                   { title: "Type", cell: ({ event_type }) => event_type },
-                  {
-                    title: "Event",
-                    text: true,
-                    cell: ({ event_id }) => <a href={href("trace", { id: event_id })}>{event_id}</a>
-                  },
+                  { title: "Event", cell: ({ event_id }) => <EventLink id={event_id} /> },
                   {
                     title: "Visitor",
                     text: true,

@@ -2,7 +2,7 @@ import { useAnswer } from "../Answer.ts"
 import { spokenAmount } from "../Decimal.ts"
 import { count, duration, hundredths } from "../Format.ts"
 import { EventAxis } from "../parts/EventAxis.tsx"
-import { Findings, ruleNames } from "../parts/Findings.tsx"
+import { EventLink, Findings, ruleNames } from "../parts/Findings.tsx"
 import { Head, Panel } from "../parts/Panel.tsx"
 import { Answered, Empty } from "../parts/States.tsx"
 import { Table } from "../parts/Table.tsx"
@@ -14,7 +14,7 @@ import { href, place } from "../Route.ts"
 import type { One, Rows, SessionEventRow, SessionRow, SessionWhole } from "../Shapes.ts"
 
 const everyMs = 10_000
-const eventsMax = 1_000
+const eventsMax = 500
 
 export const SessionPage = () => {
   const id = place.value.parameters.get("id") ?? ""
@@ -138,23 +138,21 @@ const Events = ({ rows }: { readonly rows: ReadonlyArray<SessionEventRow> }) => 
     columns={[
       { title: "Time", names: true, cell: ({ event_ts }) => <Time at={event_ts} precision="millisecond" /> },
       { title: "Type", cell: ({ event_type }) => event_type },
-      { title: "Item", text: true, cell: ({ item_id }) => item_id },
-      { title: "Category", text: true, cell: ({ category }) => category },
+      { title: "Item", text: true, fills: ({ item_id }) => item_id !== "", cell: ({ item_id }) => item_id },
+      { title: "Category", text: true, fills: ({ category }) => category !== "", cell: ({ category }) => category },
       {
         title: "Price",
         figure: true,
+        fills: ({ price }) => Number(price) !== 0,
         cell: ({ currency, price, quantity }) =>
           Number(price) === 0 ? "" : `${quantity > 1 ? `${count(quantity)} × ` : ""}${spokenAmount(price)} ${currency}`
       },
-      { title: "Address", text: true, cell: ({ url }) => url },
-      {
-        title: "Event",
-        text: true,
-        cell: ({ event_id }) => <a href={href("trace", { id: event_id })} title="Where it went">{event_id}</a>
-      },
+      { title: "Address", text: true, fills: ({ url }) => url !== "", cell: ({ url }) => url },
+      { title: "Event", cell: ({ event_id }) => <EventLink id={event_id} /> },
       {
         title: "Properties",
         text: true,
+        fills: ({ properties }) => Object.keys(properties).length > 0,
         cell: ({ properties }) => Object.entries(properties).map(([name, value]) => `${name}=${value}`).join(", ")
       }
     ]}

@@ -45,3 +45,13 @@ export const ruleNames: Readonly<Record<AnomalyRow["rule"], string>> = {
 export const SessionLink = ({ id }: { readonly id: string }) => (
   <a class="id" href={href("session", { id })} title={id}>{id.slice(0, 12)}…</a>
 )
+
+/** Ids of events longer than this are cut; their titles are whole. */
+const eventIdShown = 24
+
+/** To where an event went. */
+export const EventLink = ({ id }: { readonly id: string }) => (
+  <a class="id" href={href("trace", { id })} title={id}>
+    {id.length > eventIdShown ? `${id.slice(0, eventIdShown - 8)}…` : id}
+  </a>
+)

@@ -15,7 +15,9 @@ export const KeyForm = () => {
         giveKey(input.current!.value.trim())
       }}
     >
-      <h2 id="key-title">{kind === "read" ? "This server wants a read key" : "Writing needs an admin key"}</h2>
+      {kind === "read" ?
+        <h1 id="key-title">This server wants a read key</h1> :
+        <h2 id="key-title">Writing needs an admin key</h2>}
       <p>
         {key.value !== "" && "The key that was given does not fit. "}
         It is kept in this tab until it is closed, and sent to this server only.

@@ -30,7 +30,12 @@ export const SessionTable = (
         text: true,
         cell: ({ visitor_id }) => <a href={href("visitor", { id: visitor_id })}>{visitor_id}</a>
       },
-      { title: "Came in at", text: true, cell: ({ entry_url }) => entry_url }
+      {
+        title: "Came in at",
+        text: true,
+        fills: ({ entry_url }) => entry_url !== "",
+        cell: ({ entry_url }) => entry_url
+      }
     ]}
   />
 )

@@ -10,6 +10,8 @@ export interface Column<Row> {
   readonly names?: boolean
   /** Long texts: as wide as there is room. */
   readonly text?: boolean
+  /** Whether a row has something here; a column that no row fills is left out. */
+  readonly fills?: (row: Row) => boolean
 }
 
 interface TableProps<Row> {
@@ -21,7 +23,8 @@ interface TableProps<Row> {
   readonly foot?: ReadonlyArray<ComponentChildren>
 }
 
-export function Table<Row>({ caption, columns, foot, keyOf, rows }: TableProps<Row>) {
+export function Table<Row>({ caption, columns: all, foot, keyOf, rows }: TableProps<Row>) {
+  const columns = all.filter(({ fills }) => fills === undefined || rows.some(fills))
   return (
     // The frame scrolls sideways, by keys too.
     <div class="scroll" role="region" aria-label={caption} tabIndex={0}>
