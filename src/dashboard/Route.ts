@@ -25,7 +25,7 @@ const placeOf = (query: string): Place => {
   const parameters = new Map(new URLSearchParams(query))
   const name = parameters.get("page") ?? "live"
   parameters.delete("page")
-  return { page: name in pages || name in innerPages ? name as PageName : "live", parameters }
+  return { page: Object.hasOwn(pages, name) || Object.hasOwn(innerPages, name) ? name as PageName : "live", parameters }
 }
 
 export const place = signal(placeOf(location.search))

@@ -349,7 +349,8 @@ describe("over history", () => {
     await page.getByLabel("Admin key", { exact: true }).fill(keys.admin)
     await page.keyboard.press("Enter")
     await record("bot")
-    await page.getByText("Flagged: a person said so.").waitFor()
+    // The KPIs stand still for up to a minute after a start.
+    await page.getByText("Flagged: a person said so.").waitFor({ timeout: 180_000 })
     assert.include(await page.locator(".standing").textContent(), "says the test of this session")
     assert.include(await page.locator(".standing").textContent(), "<b>looked</b> at it")
     assert.strictEqual(await flagged(), 1)
@@ -359,9 +360,12 @@ describe("over history", () => {
       async () => (await page.locator("[data-metric=sessions]").textContent()) === "1" || undefined,
       "the flagged session"
     )
+    await show(page, `?page=day&date=${day}`)
+    assert.include(await page.locator(".day-status").textContent(), "Reopened by the test")
     await show(page, `?page=session&id=${session!.session_id}`)
+    await page.getByText("Flagged: a person said so.").waitFor()
     await record("clear")
-    await page.getByText("Clean: no rule").waitFor()
+    await page.getByText("Clean: no rule").waitFor({ timeout: 180_000 })
     assert.strictEqual(await flagged(), 0)
     await show(page, "?page=operations&view=verdicts")
     assert.strictEqual((await cells(page, "Verdicts of persons")).length, 2)

@@ -98,6 +98,7 @@ describe("over live traffic", () => {
       ["planted-visitor", `?page=visitor&id=${id}`],
       ["planted-session", `?page=session&id=${planted!.session_id}`],
       ["planted-trace", `?page=trace&id=${encodeURIComponent(hostile)}`],
+      ["planted-page", "?page=constructor"],
       ["planted-choice", `?page=${encodeURIComponent(hostile)}&date=${encodeURIComponent(hostile)}`]
     ])
     for (const look of looks) {

@@ -101,7 +101,7 @@ const periods = { 1: "1 day", 7: "7 days", 31: "31 days" } as const
 
 const Trending = () => {
   const given = place.value.parameters.get("days") ?? "1"
-  const days = given in periods ? given : "1"
+  const days = Object.hasOwn(periods, given) ? given : "1"
   const answer = useAnswer<Rows<TrendingRow>>(
     `items/trending${queryOf({ days, segment: segment(), limit: shown })}`,
     everyMs

@@ -1,3 +1,4 @@
+import { useState } from "preact/hooks"
 import { useAnswer } from "../Answer.ts"
 import { spokenAmount } from "../Decimal.ts"
 import { count, duration, hundredths } from "../Format.ts"
@@ -77,6 +78,9 @@ const Whole = ({ again, whole }: { readonly whole: SessionWhole; readonly again:
 
 /** Why it counts as it does, in a sentence. */
 const reasonOf = ({ findings, flagged_by, verdicts }: SessionWhole): string => {
+  const said = (verdicts.find(({ scope }) => scope === "session") ?? verdicts[0])?.verdict
+  if (said === "bot" && flagged_by !== "person") return "A person calls it a bot; the figures are taking that in."
+  if (said === "human" && flagged_by !== null) return "A person calls it human; the figures are taking that in."
   if (flagged_by === "person") return "Flagged: a person said so."
   if (flagged_by === "user_agent") return "Flagged: its user agent is that of a known crawler."
   if (flagged_by === "rule") {
@@ -130,7 +134,24 @@ const Facts = ({ session }: { readonly session: SessionRow }) => {
   )
 }
 
-const Events = ({ rows }: { readonly rows: ReadonlyArray<SessionEventRow> }) => (
+/** Rows that a long table begins with. */
+const rowsFirst = 100
+
+const Events = ({ rows }: { readonly rows: ReadonlyArray<SessionEventRow> }) => {
+  const [all, setAll] = useState(false)
+  return (
+    <>
+      <EventTable rows={all ? rows : rows.slice(0, rowsFirst)} />
+      {!all && rows.length > rowsFirst && (
+        <p>
+          <button type="button" onClick={() => setAll(true)}>Show all {count(rows.length)} rows</button>
+        </p>
+      )}
+    </>
+  )
+}
+
+const EventTable = ({ rows }: { readonly rows: ReadonlyArray<SessionEventRow> }) => (
   <Table
     caption="Events of this session"
     rows={rows}

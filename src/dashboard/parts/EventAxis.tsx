@@ -9,12 +9,12 @@ const left = 120
 const rowHeight = 26
 const top = 8
 
-const colours: Readonly<Record<string, string>> = {
-  view: "series-1",
-  click: "series-1",
-  add_to_cart: "series-3",
-  purchase: "series-2"
-}
+const colours: ReadonlyMap<string, string> = new Map([
+  ["view", "series-1"],
+  ["click", "series-1"],
+  ["add_to_cart", "series-3"],
+  ["purchase", "series-2"]
+])
 
 interface EventAxisProps {
   readonly events: ReadonlyArray<SessionEventRow>
@@ -61,7 +61,7 @@ export const EventAxis = ({ events, findings }: EventAxisProps) => {
         {events.map((event, at) => (
           <rect
             key={`${event.partition}:${event.offset}`}
-            class={`mark ${colours[event.event_type] ?? "series-4"}`}
+            class={`mark ${colours.get(event.event_type) ?? "series-4"}`}
             x={x(times[at]!) - 1.5}
             y={top + types.indexOf(event.event_type) * rowHeight + 5}
             width="3"
