@@ -1,9 +1,10 @@
 /** A serving process with its data, as its users have it, and SQL beside it. */
 import type { ChildProcessWithoutNullStreams } from "node:child_process"
-import { existsSync, readFileSync } from "node:fs"
+import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as later } from "node:timers/promises"
 import { exitCode, guardian, start } from "../cli/GuardianProcess.ts"
+import { simulatedShop } from "./SimulatedShop.ts"
 
 export interface Server {
   /** Of the API and the dashboard. */
@@ -89,22 +90,16 @@ export const until = async <A>(
 const shop = join(import.meta.dirname, "../../../shared/data/retentioneering_simple_shop/simple-onlineshop.csv")
 const types = "catalog>view,main>view,product1>click,product2>click,cart>add_to_cart,payment_done>purchase"
 
-/** Fills a data directory with history; says which. The file has no prices: each event gets one, and only purchases count. */
+/** Fills a data directory with history; says which. The files have no prices: each event gets one, and only purchases count. */
 export const fill = async (dataDir: string): Promise<string> => {
   const real = existsSync(shop)
-  const commands = real ?
-    [[
-      "import",
-      shop,
-      "--map",
-      `visitor_id=client_id,event_ts=timestamp:%Y-%m-%d %H:%M:%S.%f,event_type=event:{${types}},item_id=event,category=event,price=const:24.9`
-    ]] :
-    [["simulate", "--rate", "400", "--seconds", "10", "--seed", "7"], ["drain"]]
-  for (const command of commands) {
-    const { code, stderr } = await guardian([...command, "--data-dir", dataDir])
-    if (code !== 0) throw new Error(`guardian ${command[0]} failed: ${stderr}`)
-  }
-  return real ? "imported data of a real shop" : "simulated traffic, since ../shared/data is not there"
+  const file = real ? shop : join(dataDir, "shop.csv")
+  if (!real) writeFileSync(file, simulatedShop())
+  const map =
+    `visitor_id=client_id,event_ts=timestamp:%Y-%m-%d %H:%M:%S.%f,event_type=event:{${types}},item_id=event,category=event,price=const:24.9`
+  const { code, stderr } = await guardian(["import", file, "--map", map, "--data-dir", dataDir])
+  if (code !== 0) throw new Error(`guardian import failed: ${stderr}`)
+  return real ? "imported data of a real shop" : "a simulated shop, since ../shared/data is not there"
 }
 
 /** Waits until the KPIs have taken in all that was processed. */
