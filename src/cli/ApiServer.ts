@@ -3,6 +3,7 @@ import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Config, Effect, Layer, Option } from "effect"
 import { HttpRouter } from "effect/http"
 import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
 import { join } from "node:path"
 import { apiRoutes, apiServices, routerConfig } from "../api/ApiRoutes.ts"
 import { ApiSources } from "../api/ApiSources.ts"
@@ -30,11 +31,12 @@ const pages = join(import.meta.dirname, "..", "dashboard", "dist")
 /** Listens until the scope ends, and says where. Refused: a public address without keys, a port that is taken. */
 export const listen = Effect.fnUntraced(function*(options: ApiServerOptions) {
   const settings = yield* apiSettings(options.port)
+  const made = server()
   yield* Layer.build(
     HttpRouter.serve(apiRoutes({ ...settings, pages }), { routerConfig, disableLogger: true, disableListenLog: true })
       .pipe(
         Layer.provide(
-          NodeHttpServer.layer(server, {
+          NodeHttpServer.layer(() => made, {
             host: settings.host,
             port: settings.port,
             gracefulShutdownTimeout: "1 second"
@@ -53,7 +55,9 @@ export const listen = Effect.fnUntraced(function*(options: ApiServerOptions) {
         })
       ))
   )
-  return `http://${settings.host.includes(":") ? `[${settings.host}]` : settings.host}:${settings.port}`
+  // Port 0 is any free one: say which it is.
+  const { port } = made.address() as AddressInfo
+  return `http://${settings.host.includes(":") ? `[${settings.host}]` : settings.host}:${port}`
 })
 
 const server = () => {

@@ -73,6 +73,15 @@ export const AuditCheck = Schema.Struct({
   differences: Count
 }).annotate({ identifier: "AuditCheck" })
 
+export const PipelineRun = Schema.Struct({
+  run_id: Schema.String,
+  first_checkpoint_at: Time,
+  last_checkpoint_at: Time,
+  checkpoints: Count,
+  partitions: Count.annotate({ description: "Of which it wrote checkpoints" }),
+  core_version: Count
+}).annotate({ identifier: "PipelineRun" })
+
 export const Traced = Schema.Struct({
   partition: Count,
   offset: Count,
@@ -86,6 +95,7 @@ export const Traced = Schema.Struct({
 export const LiveState = Schema.Struct({
   at: Time,
   outcomes: Outcomes,
+  partitions: Schema.Array(PartitionProgress),
   lag: Schema.NullOr(Count),
   newest_findings: Schema.Array(Anomaly),
   freshness: Freshness
@@ -101,7 +111,7 @@ export class OperationsGroup extends HttpApiGroup.make("operations").add(
   }).annotateMerge(OpenApi.annotations({
     summary: "What became of an event",
     description:
-      "Every stored record with this id. Repetitions that were dropped as duplicates are only in the log: guardian trace finds them."
+      "Every stored record with this id, and dead letters that mention it. Repetitions that were dropped as duplicates are only in the log: guardian trace finds them."
   })),
   HttpApiEndpoint.get("stats", "/stats", { success: Answer(Stats), error: dataProblems }).annotateMerge(
     OpenApi.annotations({ summary: "Records by outcome, and what there is" })
@@ -123,6 +133,10 @@ export class OperationsGroup extends HttpApiGroup.make("operations").add(
     ),
   HttpApiEndpoint.get("audits", "/audits", { query: { limit }, success: Page(AuditCheck), error: dataProblems })
     .annotateMerge(OpenApi.annotations({ summary: "Checks of the newest audits" })),
+  HttpApiEndpoint.get("runs", "/runs", { query: { limit }, success: Page(PipelineRun), error: dataProblems })
+    .annotateMerge(asRowFormats).annotateMerge(
+      OpenApi.annotations({ summary: "Runs of the pipeline by the checkpoints they wrote, newest first" })
+    ),
   HttpApiEndpoint.get("live", "/live", { success: HttpApiSchema.StreamSse({ data: LiveState }), error: dataProblems })
     .annotateMerge(OpenApi.annotations({
       summary: "Counts, findings and lag each second, as server-sent events",
