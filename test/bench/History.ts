@@ -18,8 +18,7 @@ const touchSql = (from: string, to: string, version: number) =>
 /** Sessions of `eventsPerSession` events a minute apart, spread evenly over a time. */
 export const fill = Effect.fnUntraced(
   function*(warehouse: Service, from: number, to: number, sessions: number, name: string, version: number) {
-    const step = Math.max(1, Math.floor((to - from) / sessions))
-    const started = `fromUnixTimestamp64Milli(toInt64(${from} + number * ${step}), 'UTC')`
+    const started = `fromUnixTimestamp64Milli(toInt64(${from} + intDiv(number * ${to - from}, ${sessions})), 'UTC')`
     const settings = "SETTINGS async_insert = 0, max_insert_threads = 1, max_partitions_per_insert_block = 0"
     yield* warehouse.command(
       `INSERT INTO events_raw (event_id, visitor_id, event_ts, event_type, item_id, category, price, quantity, url, session_id)

@@ -1,155 +1,94 @@
 /**
- * npm run bench:kpi -- [--sessions 20000] [--history 10,60] [--rate 15000] [--probes 8]
+ * npm run bench:kpi -- [--history 10x20000,40x20000,10x80000] [--touched 2000000] [--probes 8] [--rate 15000] [--seconds 30] [--held 10]
  *
- * Cost of keeping the KPIs: for each length of history, days of so many sessions are made in SQL, taken in, and then single visits
- * are probed: how long until daily_metrics shows them by the schedule of the views alone, and what each view costs. With --rate
- * that many events a second are written meanwhile, as flushes are, and the time of those inserts is shown, with and without refreshes.
+ * What it takes to keep the KPIs, in three parts; figures of one run are comparable with each other.
+ *   1. For each history (days x sessions a day) made in SQL: how long it takes to take it in, then what one more visit costs each
+ *      view and how long it is until daily_metrics shows it, by the schedule of the views alone. Of the last history the plan too:
+ *      what the refresh of one touched quarter of an hour reads.
+ *   2. The same for visits in all four quarters of an hour of `touched` events.
+ *   3. The last history with the real pipeline beside it, at `rate` events/s into a quarter that holds `held` minutes of that traffic
+ *      already: turns of `seconds` with the views stopped and with them running. Freshness of the KPIs from append to daily_metrics, and
+ *      the time of flushes with refreshes and without.
+ * The largest: --history 10x111112,90x111112,10x1000000 --held 12 --seconds 120 (takes half an hour and 10 GB of disk).
  */
-import { Effect, Fiber } from "effect"
+import { Effect } from "effect"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
+import { paths } from "../../src/cli/Installation.ts"
 import { defaultCoreSettings } from "../../src/domain/Settings.ts"
 import { make } from "../../src/warehouse/ClickHouseWarehouse.ts"
 import { EmbeddedWarehouse } from "../../src/warehouse/embedded/EmbeddedWarehouse.ts"
-import { kpiViews, refreshKpis } from "../../src/warehouse/KpiBacklog.ts"
 import { migrate } from "../../src/warehouse/Migrations.ts"
 import { applyReporting } from "../../src/warehouse/Reporting.ts"
 import { Warehouse } from "../../src/warehouse/Warehouse.ts"
-import { eventsPerSession, fill } from "./History.ts"
+import { costTable, historyCost, touchedHour } from "./kpiCost.ts"
+import type { HistoryCost } from "./kpiCost.ts"
+import { liveFigures } from "./kpiLive.ts"
+import { printPlan } from "./kpiPlan.ts"
 import { machine } from "./machine.ts"
 
 const { values } = parseArgs({
   options: {
-    sessions: { type: "string", default: "20000" },
-    history: { type: "string", default: "10,60" },
-    rate: { type: "string", default: "0" },
-    probes: { type: "string", default: "8" }
+    history: { type: "string", default: "10x20000,40x20000,10x80000" },
+    touched: { type: "string", default: "2000000" },
+    probes: { type: "string", default: "8" },
+    rate: { type: "string", default: "15000" },
+    seconds: { type: "string", default: "30" },
+    held: { type: "string", default: "10" }
   }
 })
-const sessionsPerDay = Number(values.sessions)
-const rate = Number(values.rate)
+const histories = values.history.split(",").map((text) => {
+  const [days, sessionsPerDay] = text.split("x").map(Number)
+  if (!(days! > 0) || !(sessionsPerDay! > 0)) throw new RangeError(`--history is DAYSxSESSIONS,..., not ${text}`)
+  return { days: days!, sessionsPerDay: sessionsPerDay! }
+})
 const probes = Number(values.probes)
-const flushMs = 500
-/** Days end here; probes and flushes lie on the day after. */
+/** Histories end here. */
 const end = Date.UTC(2026, 5, 1)
-const dayMs = 86_400_000
 
-type Service = Warehouse["Service"]
+/** The last database is the installation's own: the pipeline goes on in it. */
+const database = (i: number, own: string): string => i === histories.length - 1 ? own : `${own}_bench_${i}`
 
-/** Writes `rate` events a second until it is interrupted; gives each flush's time. */
-const ingest = (warehouse: Service, times: Array<number>, first: number) =>
+const bench = (directory: string) =>
   Effect.gen(function*() {
-    for (let flush = first;; flush++) {
-      const started = performance.now()
-      const from = end + flush * flushMs
-      yield* fill(
-        warehouse,
-        from,
-        from + flushMs,
-        rate * flushMs / 1000 / eventsPerSession,
-        `live-${flush}`,
-        flush + 1_000
-      )
-      times.push(performance.now() - started)
-      yield* Effect.sleep(Math.max(0, flushMs - (performance.now() - started)))
-    }
-  })
-
-const percentile = (times: ReadonlyArray<number>, share: number): string => {
-  const sorted = [...times].sort((a, b) => a - b)
-  return sorted.length === 0 ?
-    "-" :
-    `${Math.round(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!)} ms`
-}
-
-/** One more visit on the day after history, and how long until daily_metrics shows it. */
-const probe = Effect.fnUntraced(function*(warehouse: Service, number: number) {
-  const shown = Effect.map(
-    warehouse.query(
-      `SELECT sum(total_clicks) AS clicks FROM daily_metrics WHERE segment = 'all' AND metric_date = '2026-06-03'`
-    ),
-    ([row]) => Number(row!["clicks"])
-  )
-  const before = yield* shown
-  const at = end + 2 * dayMs + number * 60_000
-  const started = performance.now()
-  yield* fill(warehouse, at, at + 60_000, 1, `probe-${number}`, number + 1)
-  while ((yield* shown) <= before) yield* Effect.sleep(20)
-  return performance.now() - started
-})
-
-/** Refreshes since a second of the server's clock; they are the inserts of no user. */
-const costs = Effect.fnUntraced(function*(warehouse: Service, since: number) {
-  yield* warehouse.command("SYSTEM FLUSH LOGS")
-  const rows = yield* warehouse.query(
-    `SELECT extract(query, 'INSERT INTO [^ .]+[.]([a-z_]+)') AS target, count() AS refreshes, round(quantile(0.5)(query_duration_ms)) AS ms,
-       round(sum(ProfileEvents['UserTimeMicroseconds'] + ProfileEvents['SystemTimeMicroseconds']) / 1000 / count()) AS cpu_ms,
-       max(read_rows) AS rows_read, round(max(memory_usage) / 1e6) AS mb
-     FROM system.query_log WHERE type = 'QueryFinish' AND query_kind = 'Insert' AND user = ''
-       AND event_time > toDateTime(${since}) GROUP BY target ORDER BY target`
-  )
-  return rows
-})
-
-const measure = (days: number) =>
-  Effect.scoped(Effect.gen(function*() {
     const server = yield* EmbeddedWarehouse
-    const address = { ...server.address("writer"), database: `guardian_bench_${days}` }
-    yield* migrate(address)
-    const warehouse = yield* make(address)
-    const inWarehouse = Effect.provideService(Warehouse, warehouse)
-    yield* applyReporting({ timeZone: "UTC" }, defaultCoreSettings).pipe(inWarehouse)
-    for (let day = days; day > 0; day--) {
-      yield* fill(warehouse, end - day * dayMs, end - (day - 1) * dayMs, sessionsPerDay, `day-${day}`, 1)
+    const own = server.address("writer")
+    const costs: Array<HistoryCost> = []
+    for (const [i, history] of histories.entries()) {
+      const address = { ...own, database: database(i, own.database) }
+      yield* migrate(address)
+      const warehouse = yield* make(address)
+      yield* Effect.gen(function*() {
+        yield* applyReporting({ timeZone: "UTC" }, defaultCoreSettings)
+        costs.push(yield* historyCost({ ...history, end, probes }))
+        if (i < histories.length - 1) return yield* warehouse.command(`DROP DATABASE ${address.database} SYNC`)
+        console.table(costTable(costs))
+        yield* printPlan(end)
+        yield* touchedHour({ end, events: Number(values.touched), probes })
+        if (Number(values.rate) > 0) {
+          yield* liveFigures({
+            directory,
+            end,
+            rate: Number(values.rate),
+            seconds: Number(values.seconds),
+            heldMinutes: Number(values.held)
+          })
+        }
+      }).pipe(Effect.scoped, Effect.provideService(Warehouse, warehouse))
     }
-    const began = performance.now()
-    yield* refreshKpis.pipe(inWarehouse)
-    console.log(
-      `\n${days} days of ${sessionsPerDay.toLocaleString("en")} sessions (${
-        (days * sessionsPerDay * eventsPerSession).toLocaleString("en")
-      } events): taken in ${Math.round(performance.now() - began)} ms`
-    )
-    const [clock] = yield* warehouse.query("SELECT toUnixTimestamp(now()) AS now")
-    const alone: Array<number> = []
-    const beside: Array<number> = []
-    if (rate > 0) {
-      yield* views(warehouse, "STOP")
-      yield* Effect.timeoutOption(ingest(warehouse, alone, 0), "15 seconds")
-      yield* views(warehouse, "START")
-    }
-    const live = rate > 0 ? yield* Effect.forkScoped(ingest(warehouse, beside, 30)) : undefined
-    const times: Array<number> = []
-    for (let number = 0; number < probes; number++) times.push(yield* probe(warehouse, number))
-    if (live !== undefined) yield* Fiber.interrupt(live)
-    console.log(
-      `freshness of a visit: p50 ${percentile(times, 0.5)}, p95 ${percentile(times, 0.95)} (${probes} probes)`
-    )
-    if (rate > 0) {
-      console.log(
-        `flush of ${rate.toLocaleString("en")} events/s: p95 ${percentile(alone, 0.95)} without refreshes, ${
-          percentile(beside, 0.95)
-        } beside them`
-      )
-    }
-    console.table(yield* costs(warehouse, Number(clock!["now"])))
-    yield* warehouse.command(`DROP DATABASE ${address.database} SYNC`)
-  }))
-
-const views = (warehouse: Service, verb: "STOP" | "START") =>
-  Effect.forEach(kpiViews, (view) => warehouse.command(`SYSTEM ${verb} VIEW ${warehouse.database}.${view}`), {
-    discard: true
   })
 
 const directory = mkdtempSync(join(tmpdir(), "guardian-bench-kpi-"))
 try {
   console.log(machine())
   await Effect.runPromise(
-    Effect.forEach(values.history.split(",").map(Number), measure, { discard: true }).pipe(
-      Effect.provide(EmbeddedWarehouse.layer({ directory, memoryBytesMax: 2_000_000_000 }))
+    bench(directory).pipe(
+      Effect.scoped,
+      Effect.provide(EmbeddedWarehouse.layer({ directory: paths(directory).warehouse }))
     )
   )
 } finally {
-  rmSync(directory, { recursive: true, force: true })
+  rmSync(directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 200 })
 }

@@ -70,7 +70,8 @@ export const AuditCheck = Schema.Struct({
   check_name: Schema.String,
   promise: Schema.String,
   examined: Count,
-  differences: Count
+  differences: Count,
+  unchecked: Schema.String.annotate({ description: "What it could not look at, and why; empty: it looked at all" })
 }).annotate({ identifier: "AuditCheck" })
 
 export const PipelineRun = Schema.Struct({

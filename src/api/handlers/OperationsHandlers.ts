@@ -103,7 +103,8 @@ ORDER BY appended_at DESC, partition DESC, offset DESC LIMIT {limit:UInt32}`,
   })
 })
 
-const auditsSql = `SELECT audit_id, started_at, finished_at, scope, check_name, promise, examined, differences
+const auditsSql =
+  `SELECT audit_id, started_at, finished_at, scope, check_name, promise, examined, differences, unchecked
 FROM audits FINAL ORDER BY started_at DESC, audit_id, check_name LIMIT {limit:UInt32}`
 
 const runsSql = `SELECT run_id, min(written_at) AS first_checkpoint_at, max(written_at) AS last_checkpoint_at,

@@ -58,7 +58,7 @@ const amend = Command.make(
   {
     day: Flag.String("day").pipe(Flag.withDescription("Day of the reporting time zone, e.g. 2026-03-01")),
     dryRun: Flag.Boolean("dry-run").pipe(
-      Flag.withDescription("Only show what would change in the figures of segment all; nothing is written"),
+      Flag.withDescription("Only show which figures of which segment would change; nothing is written"),
       Flag.withDefault(false)
     ),
     author,

@@ -5,9 +5,10 @@
 import { Clock, Effect, Schedule } from "effect"
 import type { WarehouseError } from "../../warehouse/Warehouse.ts"
 import { Warehouse } from "../../warehouse/Warehouse.ts"
-import type { AuditScope } from "./AuditContext.ts"
+import type { AuditScope, GoneDays } from "./AuditContext.ts"
 import { auditContext } from "./AuditContext.ts"
 import type { Check, CheckResult } from "./Check.ts"
+import { uncheckedOf } from "./Check.ts"
 import { checks as allChecks } from "./Checks.ts"
 
 export interface AuditOptions {
@@ -56,7 +57,8 @@ const checkAll = Effect.fnUntraced(function*(options: AuditOptions) {
   const checked: Array<CheckedPromise> = []
   for (const check of options.checks ?? allChecks) {
     const result = context === undefined ? nothing : yield* check.run(context)
-    checked.push({ name: check.name, promise: check.promise, ...result })
+    const gone = check.needsEvents && context?.gone !== undefined ? goneText(context.gone) : undefined
+    checked.push({ name: check.name, promise: check.promise, ...result, ...uncheckedOf([result.unchecked, gone]) })
     yield* options.onChecked?.(checked.at(-1)!) ?? Effect.void
   }
   const report: AuditReport = {
@@ -89,6 +91,10 @@ const patient = (warehouse: Warehouse["Service"]): Warehouse["Service"] => {
 /** The last one some 15 s after the first. */
 const attemptsMax = 7
 
+const goneText = ({ days, first, last }: GoneDays): string =>
+  `${days === 1 ? `the day ${first}` : `${days} days from ${first} to ${last}`}: ` +
+  `${days === 1 ? "its" : "their"} events are no longer kept`
+
 /** Before the first checkpoint there is nothing that could be wrong. */
 const nothing: CheckResult = { examined: 0, differences: 0, sample: [] }
 
@@ -111,6 +117,7 @@ const store = Effect.fnUntraced(function*(report: AuditReport) {
       { name: "examined", type: "UInt64", values: checks.map(({ examined }) => examined) },
       { name: "differences", type: "UInt64", values: checks.map(({ differences }) => differences) },
       { name: "sample", type: "String", values: checks.map(({ sample }) => JSON.stringify(sample)) },
+      { name: "unchecked", type: "String", values: checks.map(({ unchecked }) => unchecked ?? "") },
       { name: "checkpoint", type: "Map(String, UInt64)", values: checks.map(() => checkpoint) }
     ]
   })

@@ -34,8 +34,20 @@ export interface Slice {
   readonly buckets: number
 }
 
+/** UTC days whose events were dropped, with whole partitions, to make room. */
+export interface GoneDays {
+  readonly days: number
+  /** As "2026-01-31". */
+  readonly first: string
+  readonly last: string
+  /** Midnight that ends them, epoch ms: events at or after it are kept. */
+  readonly until: number
+}
+
 export interface AuditContext {
   readonly scope: AuditScope
+  /** Undefined: everything is kept. */
+  readonly gone: GoneDays | undefined
   readonly partitions: ReadonlyArray<AuditedPartition>
   readonly settings: CoreSettings
   /** They cover the scope without a gap and without an overlap, in time order. */
@@ -71,6 +83,8 @@ export const auditContext = Effect.fnUntraced(function*(
   const rows = yield* warehouse.query(newestCheckpointsSql)
   if (rows.length === 0) return undefined
   const partitions = rows.map(partitionOf)
+  const settings = Schema.decodeUnknownSync(CoreSettings)(JSON.parse(String(rows[0]!["settings"])))
+  const gone = yield* goneDays
   const days = yield* warehouse.query(
     `SELECT toUnixTimestamp(toDateTime(toDate(event_ts), 'UTC')) * 1000 AS day_ms, count() AS events FROM events_raw
      WHERE offset < ${offsetsOf(partitions)} GROUP BY day_ms ORDER BY day_ms SETTINGS max_threads = 1`
@@ -78,12 +92,57 @@ export const auditContext = Effect.fnUntraced(function*(
   return {
     scope,
     partitions,
-    settings: Schema.decodeUnknownSync(CoreSettings)(JSON.parse(String(rows[0]!["settings"]))),
-    slices: slicesOf(scope, days.map((row) => [Number(row["day_ms"]), Number(row["events"])]), eventsMax),
+    gone,
+    settings,
+    slices: keptSlices(
+      slicesOf(scope, days.map((row) => [Number(row["day_ms"]), Number(row["events"])]), eventsMax),
+      decidableFrom({ gone, settings })
+    ),
     sliceEventsMax: eventsMax,
     recheckedMax: differencesMax
   }
 })
+
+/**
+ * Days before the oldest that has events, in a quarter of an hour of which the pipeline accepted some: it was touched, and either no
+ * late event lies in it that did so, or the KPIs counted accepted ones. A day that lacks its events between others that have them, or
+ * after them, was not dropped but lost.
+ */
+const goneDays: Effect.Effect<GoneDays | undefined, WarehouseError, Warehouse> = Effect.gen(function*() {
+  const [row] = yield* (yield* Warehouse).query(
+    `WITH (SELECT toDate(min(event_ts)) FROM events_raw HAVING count() > 0) AS oldest
+     SELECT uniqExact(toDate(quarter)) AS days, toString(min(toDate(quarter))) AS first, toString(max(toDate(quarter))) AS last,
+       toUnixTimestamp(toDateTime(any(oldest), 'UTC')) AS until
+     FROM touched_days
+     WHERE cause = 'pipeline' AND kind = 'events' AND quarter < toDateTime(oldest, 'UTC') AND (
+       quarter NOT IN (SELECT toStartOfFifteenMinutes(event_ts) FROM late_events WHERE event_ts < toDateTime(oldest, 'UTC'))
+       OR quarter IN (
+         SELECT quarter FROM (SELECT quarter, events, amended_events FROM event_quarters FINAL) WHERE events > amended_events
+       )
+     ) ${modestly}`
+  )
+  const days = Number(row!["days"])
+  return days === 0 ?
+    undefined :
+    { days, first: String(row!["first"]), last: String(row!["last"]), until: Number(row!["until"]) * 1_000 }
+})
+
+/** A session that began later has all of its events among those that are kept: none before it is within the gap. */
+export const decidableFrom = ({ gone, settings }: Pick<AuditContext, "gone" | "settings">): number =>
+  gone === undefined ? firstTime : gone.until + settings.gapMs
+
+/** Ids of sessions that opened before were dropped with their days, if those of `sessions_raw` were dropped as well. */
+export const keptIdFrom = ({ gone }: Pick<AuditContext, "gone">): string => idPrefix(gone?.until ?? firstTime)
+
+/** Session ids begin with their opening event's time. */
+export const idPrefix = (ms: number): string => ms.toString(16).padStart(12, "0")
+
+/** The slices from a time on; one that is empty where all lie before it. */
+const keptSlices = (slices: ReadonlyArray<Slice>, begin: number): ReadonlyArray<Slice> => {
+  const kept = slices.filter(({ to }) => to > begin).map((slice) => ({ ...slice, from: Math.max(slice.from, begin) }))
+  const { to } = slices.at(-1)!
+  return kept.length > 0 ? kept : [{ from: to, to, bucket: 0, buckets: 1 }]
+}
 
 const newestCheckpointsSql = `
 SELECT partition, offset, watermark_ms, counters, record_hash, log_id, partitions, settings

@@ -26,6 +26,8 @@ export interface Check {
   readonly name: string
   /** What holds when nothing differs, as a sentence. */
   readonly promise: string
+  /** It works out from events what it compares: it has nothing to say about days whose events are no longer kept. */
+  readonly needsEvents: boolean
   run(context: AuditContext): Effect.Effect<CheckResult, AuditError, Warehouse | EventLog>
 }
 
@@ -39,5 +41,12 @@ export const differencesShownMax = 20
 export const together = (results: ReadonlyArray<CheckResult>): CheckResult => ({
   examined: results.reduce((sum, { examined }) => sum + examined, 0),
   differences: results.reduce((sum, { differences }) => sum + differences, 0),
-  sample: results.flatMap(({ sample }) => sample).slice(0, differencesShownMax)
+  sample: results.flatMap(({ sample }) => sample).slice(0, differencesShownMax),
+  ...uncheckedOf(results.map(({ unchecked }) => unchecked))
 })
+
+/** What several looks could not look at, as one text. */
+export const uncheckedOf = (texts: ReadonlyArray<string | undefined>): Pick<CheckResult, "unchecked"> => {
+  const told = [...new Set(texts.filter((text) => text !== undefined))]
+  return told.length === 0 ? {} : { unchecked: told.join("; ") }
+}

@@ -221,6 +221,7 @@ const change = Effect.fnUntraced(function*(
   requests: ReadonlyArray<Request>
 ): Effect.fn.Return<AmendmentReport, Failure, Needs> {
   const warehouse = yield* Warehouse
+  yield* witness
   const [newest] = yield* warehouse.query("SELECT toString(max(version)) AS version FROM amendments")
   const before = Number(newest!["version"])
   const now = yield* Clock.currentTimeMillis
@@ -286,4 +287,16 @@ const commit = Effect.fnUntraced(function*(
       message: "Somebody else amended or reverted at the same time, so this was left undone. Run it again."
     })
   }
+  yield* witness
 })
+
+/** Notes the changes that count in another table, for the audit: also one that died before it could do so itself. */
+const witness: Effect.Effect<void, WarehouseError, Warehouse> = Effect.flatMap(
+  Warehouse,
+  (warehouse) =>
+    warehouse.command(
+      `INSERT INTO counted_changes (change_id, amendment_id, action, version) ${insertSettings}
+       SELECT change_id, amendment_id, action, version FROM amendments
+       WHERE change_id NOT IN (SELECT change_id FROM counted_changes)`
+    )
+)

@@ -1,21 +1,25 @@
 /**
- * What an amendment would change, without writing anything: the figures of segment `all`, before and after, of its day and of days
- * that a session would move from or to.
+ * What an amendment would change, without writing anything: the figures of all three segments, before and after, of its day and of
+ * days on which a session of it has events or starts.
  */
 import { Effect } from "effect"
-import { amountOf, formatAmount } from "../../domain/Money.ts"
+import { formatAmount } from "../../domain/Money.ts"
 import type { RegistryError, SchemaRegistry } from "../../log/SchemaRegistry.ts"
 import type { WarehouseError } from "../../warehouse/Warehouse.ts"
 import { Warehouse } from "../../warehouse/Warehouse.ts"
 import { amendRequests, existingPlace, quarterOf } from "./Amendments.ts"
-import type { Difference, Request, SessionChange } from "./Change.ts"
+import type { Difference, Request } from "./Change.ts"
 import { differenceOf } from "./Change.ts"
 import type { SessionFigures } from "./FoldedSessions.ts"
+import { flaggedThen } from "./FutureFlags.ts"
 import type { LatePlace, LateRefused } from "./LateEvents.ts"
-import { duringSql, spanOf } from "./LateEvents.ts"
+import { timeSql } from "./LateEvents.ts"
+import { counts, goneOf, SegmentEffects, segments } from "./SegmentEffects.ts"
+import type { BucketFacts, CountedGroup, Delta, ItemMove, Segment } from "./SegmentEffects.ts"
 
 export interface PreviewedFigure {
   readonly day: string
+  readonly segment: Segment
   readonly figure: string
   readonly before: string
   readonly after: string
@@ -36,163 +40,176 @@ export const previewAmendment = Effect.fnUntraced(function*(
   day: string
 ): Effect.fn.Return<AmendmentPreview, LateRefused | WarehouseError | RegistryError, Warehouse | SchemaRegistry> {
   const place = yield* existingPlace
-  const effect = new DayEffects(place.settings.reportingCurrency)
-  const span = duringSql(yield* spanOf(place, day))
-  for (const request of yield* amendRequests(place, day, "")) {
+  const effects = new SegmentEffects(place.settings.reportingCurrency)
+  const requests = yield* amendRequests(place, day, "")
+  for (const request of requests) {
     const difference = yield* differenceOf(place, request)
-    effect.add(day, difference, yield* newcomers(request, difference, span), yield* daysOf(place, difference))
+    effects.add(difference, yield* factsOf(place, request, difference))
   }
-  const known = yield* knownDays([day, ...effect.days.keys()])
+  const held = yield* heldByOthers(place, requests, effects)
+  const known = yield* knownDays(place, [day, ...effects.days])
   return {
     day,
-    status: String(known.get(day)?.["status"] ?? "provisional"),
-    events: effect.events,
-    waiting: effect.waiting,
-    changes: [...effect.days].sort(([a], [b]) => a < b ? -1 : 1).flatMap(([each, delta]) =>
-      changesOf(each, known.get(each), delta)
+    status: String(known.get(`${day} all`)?.["status"] ?? "provisional"),
+    events: effects.events,
+    waiting: effects.waiting,
+    changes: effects.days.flatMap((each) =>
+      segments.flatMap((segment) =>
+        changesOf(each, segment, known.get(`${each} ${segment}`), effects.delta(each, segment, held))
+      )
     )
   }
 })
 
 type Row = Readonly<Record<string, unknown>>
 
-const counts = [
-  "total_clicks",
-  "total_purchases",
-  "unique_visitors",
-  "unique_items",
-  "amended_events",
-  "sessions",
-  "purchase_sessions",
-  "bounces",
-  "session_clicks",
-  "duration_ms"
-] as const
+/** The sessions that a change makes or takes away. */
+const concerned = ({ sessions }: Difference): ReadonlyArray<SessionFigures> =>
+  sessions.flatMap((session) => [...goneOf(session), ...(session.after === undefined ? [] : [session.after])])
 
-const zeros = Object.fromEntries(counts.map((name) => [name, 0])) as Record<(typeof counts)[number], number>
+const nothing: BucketFacts = { groups: [], flaggedThen: new Set(), dayOf: () => "" }
 
-type Delta = typeof zeros & { revenue: bigint; readonly byCurrency: Map<string, bigint> }
-
-interface Newcomers {
-  readonly visitors: number
-  readonly items: ReadonlyArray<string>
-}
-
-class DayEffects {
-  events = 0
-  waiting = 0
-  readonly days = new Map<string, Delta>()
-  readonly #items = new Set<string>()
-  readonly #currency: string
-
-  constructor(reportingCurrency: string) {
-    this.#currency = reportingCurrency
+const factsOf = Effect.fnUntraced(function*(
+  place: LatePlace,
+  { visitors }: Request,
+  difference: Difference
+): Effect.fn.Return<BucketFacts, WarehouseError, Warehouse> {
+  const sessions = concerned(difference)
+  if (sessions.length === 0) return nothing
+  return {
+    groups: yield* groupsOf(place, visitors, sessions),
+    flaggedThen: yield* flaggedThen(difference.sessions.flatMap(({ after }) => after ?? []), visitors),
+    dayOf: yield* daysOf(place, difference, sessions)
   }
-
-  add(day: string, { moved, sessions, waiting }: Difference, { items, visitors }: Newcomers, dayOf: DayOf): void {
-    this.events += moved.length
-    this.waiting += waiting.length
-    if (moved.length === 0) return
-    const delta = this.#of(day)
-    delta.amended_events += moved.length
-    delta.unique_visitors += visitors
-    for (const item of items) this.#items.add(item)
-    delta.unique_items = this.#items.size
-    for (const { event: { currency, eventType, price, quantity } } of moved) {
-      if (eventType === "view" || eventType === "click") delta.total_clicks++
-      if (eventType !== "purchase") continue
-      delta.total_purchases++
-      const amount = amountOf(price, quantity)
-      if (currency === "" || currency === this.#currency) delta.revenue += amount
-      else delta.byCurrency.set(currency, (delta.byCurrency.get(currency) ?? 0n) + amount)
-    }
-    for (const session of sessions) {
-      for (const gone of goneOf(session)) this.#session(dayOf(gone.startedAt), gone, -1)
-      if (session.after !== undefined) this.#session(dayOf(session.after.startedAt), session.after, 1)
-    }
-  }
-
-  #session(day: string, session: SessionFigures, sign: 1 | -1): void {
-    const delta = this.#of(day)
-    delta.sessions += sign
-    delta.purchase_sessions += session.purchases > 0 ? sign : 0
-    delta.bounces += session.events === 1 ? sign : 0
-    delta.session_clicks += sign * session.clicks
-    delta.duration_ms += sign * (session.endedAt - session.startedAt)
-  }
-
-  #of(day: string): Delta {
-    const found = this.days.get(day) ?? { ...zeros, revenue: 0n, byCurrency: new Map<string, bigint>() }
-    this.days.set(day, found)
-    return found
-  }
-}
-
-/** The sessions that count before the change: the amended one, and accepted ones that no amended one stood for. */
-const goneOf = ({ accepted, after, before }: SessionChange): ReadonlyArray<SessionFigures> => {
-  const taken = new Set(after?.replaces.map(({ sessionId }) => sessionId))
-  const stoodFor = new Set(before?.replaces)
-  return [
-    ...(before === undefined ? [] : [before]),
-    ...accepted.filter(({ sessionId }) => taken.has(sessionId) && !stoodFor.has(sessionId))
-  ]
-}
-
-/** Visitors and items that have no event on the day yet. */
-const newcomers = Effect.fnUntraced(function*(
-  request: Request,
-  { waiting }: Difference,
-  during: string
-): Effect.fn.Return<Newcomers, WarehouseError, Warehouse> {
-  if (request.action === "revert") return { visitors: 0, items: [] }
-  const waits = waiting.map(({ offset, partition }) => `(${partition}, ${offset})`).join(", ")
-  const [row] = yield* (yield* Warehouse).query(
-    `SELECT uniqExactIf(visitor_id, visitor_id NOT IN (SELECT visitor_id FROM events WHERE ${during})) AS visitors,
-       groupUniqArrayIf(item_id, item_id != '' AND item_id NOT IN (SELECT item_id FROM events WHERE ${during})) AS items
-     FROM (${request.late}) ${waits === "" ? "" : `WHERE (partition, offset) NOT IN (${waits})`}`
-  )
-  return { visitors: Number(row!["visitors"]), items: row!["items"] as ReadonlyArray<string> }
 })
 
-type DayOf = (ms: number) => string
+/** SQL: on one of the days of the reporting zone on which the sessions lie, or between them. */
+const onDaysOf = ({ timeZone }: LatePlace, sessions: ReadonlyArray<Pick<SessionFigures, "startedAt" | "endedAt">>) => {
+  const first = sessions.reduce((least, { startedAt }) => Math.min(least, startedAt), Infinity)
+  const last = sessions.reduce((most, { endedAt }) => Math.max(most, endedAt), -Infinity)
+  return `event_ts >= toDateTime64(toDate(${timeSql(first)}, '${timeZone}'), 3, '${timeZone}')
+    AND event_ts < toDateTime64(toDate(${timeSql(last)}, '${timeZone}') + 1, 3, '${timeZone}')`
+}
+
+const groupsOf = Effect.fnUntraced(function*(
+  place: LatePlace,
+  visitors: string,
+  sessions: ReadonlyArray<SessionFigures>
+): Effect.fn.Return<ReadonlyArray<CountedGroup>, WarehouseError, Warehouse> {
+  const amount = "toDecimal128(price, 4) * quantity"
+  const inReporting = `currency IN ('', '${place.settings.reportingCurrency}')`
+  const units = (sum: string) => `toString(toInt128(${sum} * 10000))`
+  const rows = yield* (yield* Warehouse).query(
+    `SELECT session_id, visitor_id, toString(toDate(event_ts, '${place.timeZone}')) AS day,
+       session_id IN (SELECT session_id FROM flagged_sessions) AS flagged,
+       countIf(event_type IN ('view', 'click')) AS clicks, countIf(event_type = 'purchase') AS purchases,
+       countIf(amendment_id != '') AS amended, ${
+      units(`sumIf(${amount}, event_type = 'purchase' AND ${inReporting})`)
+    } AS revenue,
+       mapApply((k, v) -> (k, ${units("v")}), sumMapIf(
+         map(toString(currency), ${amount}), event_type = 'purchase' AND NOT ${inReporting})) AS by_currency,
+       groupUniqArrayIf(item_id, item_id != '') AS items
+     FROM events WHERE visitor_id IN (${visitors}) AND ${
+      onDaysOf(place, sessions)
+    } GROUP BY session_id, visitor_id, day`
+  )
+  return rows.map((row) => ({
+    sessionId: String(row["session_id"]),
+    visitorId: String(row["visitor_id"]),
+    day: String(row["day"]),
+    flagged: Number(row["flagged"]) === 1,
+    clicks: Number(row["clicks"]),
+    purchases: Number(row["purchases"]),
+    amended: Number(row["amended"]),
+    revenue: BigInt(String(row["revenue"])),
+    revenueByCurrency: new Map(
+      Object.entries(row["by_currency"] as Record<string, string>).map(([currency, sum]) => [currency, BigInt(sum)])
+    ),
+    items: row["items"] as ReadonlyArray<string>
+  }))
+})
 
 /** Days of the reporting zone; a quarter of an hour lies within one of any zone. */
 const daysOf = Effect.fnUntraced(function*(
   { timeZone }: LatePlace,
-  { sessions }: Difference
-): Effect.fn.Return<DayOf, WarehouseError, Warehouse> {
-  const starts = sessions.flatMap((
-    session
-  ) => [...goneOf(session), ...(session.after === undefined ? [] : [session.after])])
-  const quarters = [...new Set(starts.map(({ startedAt }) => quarterOf(startedAt)))]
-  if (quarters.length === 0) return () => ""
+  { moved }: Difference,
+  sessions: ReadonlyArray<SessionFigures>
+): Effect.fn.Return<BucketFacts["dayOf"], WarehouseError, Warehouse> {
+  const times = [...sessions.map(({ startedAt }) => startedAt), ...moved.map(({ event }) => event.eventTs)]
+  const quarters = [...new Set(times.map(quarterOf))]
   const [row] = yield* (yield* Warehouse).query(
-    `SELECT arrayMap(q -> toString(toDate(toDateTime(q), '${timeZone}')), [${
-      quarters.join(", ")
-    }]::Array(UInt32)) AS days`
+    `SELECT arrayMap(q -> toString(toDate(toDateTime(q), '${timeZone}')), {quarters:Array(UInt32)}) AS days`,
+    { quarters }
   )
   const days = new Map(quarters.map((quarter, i) => [quarter, (row!["days"] as ReadonlyArray<string>)[i]!]))
   return (ms) => days.get(quarterOf(ms))!
 })
 
+/** Items that one statement asks about: some 100 kB. */
+const itemsMax = 1_000
+
+/** Whether visitors that the amendment is not about have an item on a day and segment. */
+const heldByOthers = Effect.fnUntraced(function*(
+  { timeZone }: LatePlace,
+  requests: ReadonlyArray<Request>,
+  effects: SegmentEffects
+): Effect.fn.Return<(move: ItemMove) => boolean, WarehouseError, Warehouse> {
+  const warehouse = yield* Warehouse
+  const key = ({ day, item, segment }: Pick<ItemMove, "day" | "segment" | "item">) =>
+    JSON.stringify([day, segment, item])
+  const held = new Set<string>()
+  const moves = effects.itemMoves
+  const items = [...new Set(moves.map(({ item }) => item))]
+  const days = [...new Set(moves.map(({ day }) => day))]
+  const others = requests.map(({ visitors }) => `visitor_id NOT IN (${visitors})`).join(" AND ")
+  for (let at = 0; at < items.length; at += itemsMax) {
+    const rows = yield* warehouse.query(
+      `SELECT toString(toDate(event_ts, '${timeZone}')) AS day, groupUniqArray(item_id) AS items,
+         session_id IN (SELECT session_id FROM flagged_sessions) AS flagged
+       FROM events WHERE (${days.map((day) => duringDay(day, timeZone)).join(" OR ")})
+         AND item_id IN ({items:Array(String)}) AND ${others} GROUP BY day, flagged`,
+      { items: items.slice(at, at + itemsMax) }
+    )
+    for (const row of rows) {
+      for (const item of row["items"] as ReadonlyArray<string>) {
+        for (const segment of ["all", Number(row["flagged"]) === 1 ? "flagged" : "clean"] as const) {
+          held.add(key({ day: String(row["day"]), segment, item }))
+        }
+      }
+    }
+  }
+  return (move) => held.has(key(move))
+})
+
+const duringDay = (day: string, timeZone: string): string =>
+  `(event_ts >= toDateTime64('${day} 00:00:00', 3, '${timeZone}') AND event_ts < toDateTime64(toDate('${day}') + 1, 3, '${timeZone}'))`
+
 const knownDays = Effect.fnUntraced(function*(
+  { timeZone }: LatePlace,
   days: ReadonlyArray<string>
 ): Effect.fn.Return<ReadonlyMap<string, Row>, WarehouseError, Warehouse> {
   const rows = yield* (yield* Warehouse).query(
-    `SELECT toString(metric_date) AS day, status, ${counts.map((name) => `toString(${name}) AS ${name}`).join(", ")},
+    `SELECT toString(metric_date) AS day, segment, status, ${
+      counts.map((name) => `toString(${name}) AS ${name}`).join(", ")
+    },
        toString(toInt128(total_revenue * 10000)) AS revenue,
        mapApply((k, v) -> (k, toString(toInt128(v * 10000))), revenue_by_currency) AS by_currency
      FROM daily_metrics_raw AS d FINAL
-     WHERE segment = 'all' AND d.metric_date IN (${days.map((day) => `toDate('${day}')`).join(", ")})`
+     WHERE time_zone = '${timeZone}' AND d.metric_date IN (${days.map((day) => `toDate('${day}')`).join(", ")})`
   )
-  return new Map(rows.map((row) => [String(row["day"]), row]))
+  return new Map(rows.map((row) => [`${row["day"]} ${row["segment"]}`, row]))
 })
 
-const changesOf = (day: string, known: Row | undefined, delta: Delta): ReadonlyArray<PreviewedFigure> => {
+const changesOf = (
+  day: string,
+  segment: Segment,
+  known: Row | undefined,
+  delta: Delta | undefined
+): ReadonlyArray<PreviewedFigure> => {
   const before = figuresOf(known, undefined)
   const after = figuresOf(known, delta)
-  return Object.keys(after).filter((figure) => before[figure] !== after[figure])
-    .map((figure) => ({ day, figure, before: before[figure] ?? "0", after: after[figure]! }))
+  return Object.keys(after).filter((figure) => (before[figure] ?? "0") !== after[figure])
+    .map((figure) => ({ day, segment, figure, before: before[figure] ?? "0", after: after[figure]! }))
 }
 
 /** As `daily_metrics` shows them. */

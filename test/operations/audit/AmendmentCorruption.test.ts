@@ -151,6 +151,13 @@ const damages: ReadonlyArray<Damage> = [
     found: 1,
     shows: () => why!
   })),
+  ...["amend", "revert"].map((action): Damage => ({
+    what: `a change (${action}) whose row is gone, as if it had died before it counted`,
+    target: `SELECT change_id FROM amendments FINAL WHERE action = '${action}' ORDER BY version DESC`,
+    plant: (row) => [remove("amendments", `change_id = '${row["change_id"]}'`)],
+    found: "some",
+    shows: () => "it counted once, and its row in the history is gone"
+  })),
   {
     what: "an amendment whose row is gone from the history",
     target: "SELECT amendment_id FROM amendments FINAL WHERE action = 'revert'",
@@ -236,7 +243,8 @@ const tables = [
   "checkpoints",
   "amendments",
   "amended_events",
-  "amended_sessions"
+  "amended_sessions",
+  "counted_changes"
 ]
 
 const copyOf = Effect.fnUntraced(function*(original: Warehouse["Service"]) {

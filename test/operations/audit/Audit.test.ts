@@ -78,7 +78,7 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 180_000 })("an a
       const report = yield* auditOf(made, { auditId: "to be found" })
       assert.deepStrictEqual(
         yield* made.warehouse.query(
-          `SELECT scope, check_name, promise, toUInt32(examined) AS examined, toUInt32(differences) AS differences, sample,
+          `SELECT scope, check_name, promise, toUInt32(examined) AS examined, toUInt32(differences) AS differences, sample, unchecked,
              mapApply((k, v) -> (k, toUInt32(v)), checkpoint) AS checkpoint,
              toUnixTimestamp64Milli(finished_at) >= toUnixTimestamp64Milli(started_at) AS in_order
            FROM audits WHERE audit_id = 'to be found' ORDER BY check_name`
@@ -90,6 +90,7 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 180_000 })("an a
           examined,
           differences,
           sample: "[]",
+          unchecked: "",
           checkpoint: report.checkpoint,
           in_order: 1
         }))

@@ -1,5 +1,6 @@
 /** Databases to audit: small, made by the real pipeline from a messy log, with everything in them that an audit looks at. */
 import { Effect, Layer } from "effect"
+import type { CoreSettings } from "../../../src/domain/Settings.ts"
 import { defaultCoreSettings } from "../../../src/domain/Settings.ts"
 import { EventLog } from "../../../src/log/EventLog.ts"
 import { audit } from "../../../src/operations/audit/Audit.ts"
@@ -24,16 +25,20 @@ export const settings = {
 }
 
 /** A log of some hours around midnight, not processed yet, and an empty database. */
-export const place = Effect.fnUntraced(function*(seed: number, records: number) {
+export const place = Effect.fnUntraced(function*(
+  seed: number,
+  records: number,
+  options: { readonly eventsPerSecond?: number; readonly settings?: Partial<CoreSettings> } = {}
+) {
   const source = yield* messyLog({
     dataDirectory: yield* temporaryDirectory,
     partitions: 3,
     seed,
-    eventsPerSecond: 0.2,
+    eventsPerSecond: options.eventsPerSecond ?? 0.2,
     visitors: 30
   })
   yield* source.append(records)
-  return { ...source, settings, warehouse: yield* freshWarehouse }
+  return { ...source, settings: { ...settings, ...options.settings }, warehouse: yield* freshWarehouse }
 })
 
 /** The same, processed in small flushes. */

@@ -6,40 +6,16 @@ import { kpis } from "../../../src/operations/audit/checks/Kpis.ts"
 import { amendDay, amendments, revertAmendment } from "../../../src/operations/late/Amendments.ts"
 import { lateEvents } from "../../../src/operations/late/LateEvents.ts"
 import { previewAmendment } from "../../../src/operations/late/Preview.ts"
+import { setVerdict } from "../../../src/operations/verdicts/Verdicts.ts"
 import { Warehouse, WarehouseError } from "../../../src/warehouse/Warehouse.ts"
+import { changesBetween, changesPreviewed, figuresBySegment } from "../../support/PreviewedChanges.ts"
 import { TemporaryWarehouse } from "../../support/TemporaryWarehouse.ts"
 import type { KpiPlace } from "../../warehouse/kpi/KpiPlace.ts"
 import { click, kpiPlace } from "../../warehouse/kpi/KpiPlace.ts"
 import { auditOf, differencesOf } from "../audit/AuditedPlace.ts"
+import { day, hour, inPlace, isCrawler, minute, story } from "./LateStory.ts"
 
-const minute = 60_000
-const hour = 60 * minute
-const day = Date.UTC(2026, 0, 5)
 const who = { reason: "the till was offline", author: "grace" }
-const isCrawler = () => false
-
-/** Ada has a session at 23:40 of the 4th and one at 00:20; late events lie between them, before the first and alone. */
-const story = Effect.gen(function*() {
-  const place = yield* kpiPlace({ timeZone: "UTC", partitions: 1 })
-  yield* place.append([
-    click("ada", day - 20 * minute, { itemId: "a", url: "/late-at-night" }),
-    click("ada", day + 20 * minute, { itemId: "b", url: "/morning" }),
-    click("ada", day + 25 * minute, { itemId: "b", url: "/exit" }),
-    click("bob", day + 26 * minute, { itemId: "a" }),
-    click("clock", day + 10 * hour),
-    // Too late from here on.
-    click("ada", day + 5 * minute, { eventType: "purchase", itemId: "a", price: 12_5000, quantity: 2, url: "/bridge" }),
-    click("ada", day + 5 * minute, { eventType: "purchase", itemId: "a", price: 12_5000, quantity: 2, url: "/bridge" }),
-    click("bob", day + 26 * minute, { itemId: "a" }),
-    click("eve", day + 3 * hour, { itemId: "new", url: "/alone" }),
-    click("eve", day + 3 * hour + minute, { eventType: "purchase", itemId: "new", price: 3_0000, currency: "EUR" })
-  ])
-  yield* place.drain()
-  return place
-})
-
-const inPlace = <A, E, R>(place: KpiPlace, effect: Effect.Effect<A, E, R>) =>
-  effect.pipe(place.inWarehouse, place.withRegistry)
 
 const shown = (place: KpiPlace, columns: string) =>
   place.warehouse.query(
@@ -89,6 +65,7 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 120_000 })("late
         const place = yield* story
         yield* place.close
         const before = yield* place.settled
+        const figuresBefore = yield* figuresBySegment(place.warehouse)
         const truth = (isAmended: boolean) =>
           place.truth({ timeZone: "UTC", verdicts: [], isCrawler, isAmended: () => isAmended })
         assert.deepStrictEqual(before, yield* truth(false))
@@ -102,6 +79,10 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 120_000 })("late
         assert.deepInclude(made, { events: 3, revenue: "25.0000", waiting: 0, status: "final" })
         const after = yield* place.settled
         assert.deepStrictEqual(after, yield* truth(true))
+        assert.deepStrictEqual(
+          changesPreviewed(preview),
+          changesBetween(figuresBefore, yield* figuresBySegment(place.warehouse))
+        )
         const [ada] = yield* place.warehouse.query(
           "SELECT session_id, events, toString(started_at) AS started, entry_url, exit_url, unique_items, revenue, late_events " +
             "FROM sessions WHERE visitor_id = 'ada'"
@@ -120,12 +101,6 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 120_000 })("late
           "SELECT uniqExact(session_id) AS ids, count() AS n FROM events WHERE visitor_id = 'ada'"
         )
         assert.deepStrictEqual(held, [{ ids: "1", n: "4" }])
-        // What the preview said has become so.
-        for (const { after: figure, day, figure: name } of preview.changes) {
-          if (name.startsWith("revenue_by_currency")) continue
-          const row = (yield* shown(place, `toString(${name}) AS figure`)).find((each) => each["day"] === day)
-          assert.strictEqual(Number(row!["figure"]), Number(figure), `${day} ${name}`)
-        }
         assert.sameMembers([...new Set(preview.changes.map((change) => change.day))], ["2026-01-04", "2026-01-05"])
         const reopened = yield* shown(
           place,
@@ -163,6 +138,50 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 120_000 })("late
           (yield* Effect.flip(inPlace(place, revertAmendment("nothing", who)))).message,
           /no amendment nothing/
         )
+      }),
+    300_000
+  )
+
+  it.effect(
+    "that make a session a bot's take all of its events from clean to flagged, and the preview says so",
+    () =>
+      Effect.gen(function*() {
+        const crawlers = { source: "test", patterns: ["^crawler/"] }
+        const place = yield* kpiPlace({ timeZone: "Europe/Berlin", partitions: 1, crawlers })
+        const shopping = { eventType: "purchase", itemId: "a", price: 9_9900 }
+        yield* place.append([
+          // Over midnight in Berlin; a crawler's once its first event is known.
+          click("ada", day - 70 * minute, { itemId: "a", currency: "EUR" }),
+          click("ada", day - 50 * minute, shopping),
+          // A person called one of two sessions a bot's, and a late event joins them.
+          click("bob", day + 2 * hour, { itemId: "b" }),
+          click("bob", day + 2 * hour + 40 * minute, { itemId: "a" }),
+          click("cy", day + 3 * hour, { itemId: "b" }),
+          click("clock", day + 10 * hour),
+          click("ada", day - 90 * minute, { itemId: "z", userAgent: "crawler/1" }),
+          click("bob", day + 2 * hour + 20 * minute, { ...shopping, currency: "EUR", itemId: "c" }),
+          click("cy", day + 3 * hour + 5 * minute, { itemId: "c" }),
+          click("eve", day + 4 * hour, { userAgent: "crawler/2", itemId: "d" })
+        ])
+        yield* place.drain()
+        yield* place.close
+        yield* place.settled
+        const [later] = yield* place.warehouse.query(
+          "SELECT session_id FROM sessions WHERE visitor_id = 'bob' ORDER BY started_at DESC"
+        )
+        yield* setVerdict({ scope: "session", id: String(later!["session_id"]) }, "bot", who).pipe(place.inWarehouse)
+        yield* setVerdict({ scope: "visitor", id: "cy" }, "bot", who).pipe(place.inWarehouse)
+        for (const amended of ["2026-01-04", "2026-01-05"]) {
+          yield* place.settled
+          const before = yield* figuresBySegment(place.warehouse)
+          const preview = yield* inPlace(place, previewAmendment(amended))
+          assert.isAbove(preview.events, 0)
+          yield* inPlace(place, amendDay(amended, who))
+          yield* place.settled
+          const changes = changesBetween(before, yield* figuresBySegment(place.warehouse))
+          assert.deepStrictEqual(changesPreviewed(preview), changes)
+          assert.isTrue(Object.keys(changes).some((change) => change.includes("flagged total_clicks")))
+        }
       }),
     300_000
   )

@@ -59,6 +59,7 @@ export const kpiPlace = Effect.fnUntraced(function*(options: KpiPlaceOptions) {
   yield* report(options.timeZone)
   return {
     ...place,
+    dataDirectory,
     report,
     inWarehouse,
     append: (events: ReadonlyArray<ClickEvent>) =>

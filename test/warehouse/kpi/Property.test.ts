@@ -8,9 +8,11 @@ import * as fc from "fast-check"
 import type { ClickEvent } from "../../../src/domain/ClickEvent.ts"
 import { amendDay, revertAmendment } from "../../../src/operations/late/Amendments.ts"
 import { lateEvents } from "../../../src/operations/late/LateEvents.ts"
+import { previewAmendment } from "../../../src/operations/late/Preview.ts"
 import { clearVerdict, setVerdict } from "../../../src/operations/verdicts/Verdicts.ts"
 import type { Kpis } from "../../support/KpiOracle.ts"
 import type { PersonVerdict, TruthOptions } from "../../support/KpiTruth.ts"
+import { changesBetween, changesPreviewed, figuresBySegment } from "../../support/PreviewedChanges.ts"
 import { TemporaryWarehouse } from "../../support/TemporaryWarehouse.ts"
 import type { KpiPlace } from "./KpiPlace.ts"
 import { click, kpiPlace } from "./KpiPlace.ts"
@@ -187,16 +189,22 @@ const holdsAmended = Effect.fnUntraced(function*(
   })
   const made: Array<string> = []
   for (const day of days) {
+    yield* place.settled
+    const before = yield* figuresBySegment(place.warehouse)
+    const preview = yield* previewAmendment(day).pipe(place.inWarehouse, place.withRegistry)
     const report = yield* amendDay(day, who).pipe(place.inWarehouse, place.withRegistry)
     assert.strictEqual(report.waiting, 0)
     assert.strictEqual(report.events, late.filter((each) => each.day === day && !each.isRepeat).length)
     if (report.events > 0) made.push(report.amendmentId)
     folded.add(day)
-    if (folded.size === 1) yield* same()
+    yield* same()
+    assert.deepStrictEqual(
+      changesPreviewed(preview),
+      changesBetween(before, yield* figuresBySegment(place.warehouse))
+    )
     // Nothing is left to fold in.
     assert.strictEqual((yield* amendDay(day, who).pipe(place.inWarehouse, place.withRegistry)).version, 0)
   }
-  if (folded.size > 1) yield* same()
   const [first] = made
   if (first === undefined) return
   const { day } = yield* revertAmendment(first, who).pipe(place.inWarehouse, place.withRegistry)

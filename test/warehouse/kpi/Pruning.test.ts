@@ -1,6 +1,11 @@
 /** What the views of the KPIs read, by EXPLAIN: the days and months that are due, however long the history is. */
 import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import { parseStatementFile } from "../../../src/cli/StatementFile.ts"
+import type { EpochMillis } from "../../../src/domain/Identifiers.ts"
+import { migrationsDirectory } from "../../../src/warehouse/Migrations.ts"
 import type { Warehouse } from "../../../src/warehouse/Warehouse.ts"
 import { TemporaryWarehouse } from "../../support/TemporaryWarehouse.ts"
 import { click, kpiPlace } from "./KpiPlace.ts"
@@ -52,6 +57,41 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 60_000 })("the v
         for (const [parts, all] of read) assert.isBelow(parts!, all!, `${view} reads all of event_quarters`)
       }
     }), 120_000)
+
+  it.effect(
+    "and the analysts' query of late events read the hours around them, to find repeats",
+    () =>
+      Effect.gen(function*() {
+        const place = yield* kpiPlace({ timeZone: "UTC", partitions: 1 })
+        const late = click("ada", start + 18 * dayMs + 600_000, { eventType: "purchase", price: 1_0000 })
+        yield* place.append([
+          ...Array.from({ length: days }, (_, day) => click("ada", start + day * dayMs)),
+          // It repeats what was accepted; then one that came too late repeats itself.
+          click("ada", start + 18 * dayMs),
+          late,
+          late,
+          // The same id, and two hours from it: another event.
+          { ...late, eventTs: late.eventTs + 7_200_000 as EpochMillis }
+        ])
+        yield* place.drain()
+        const file = readFileSync(join(migrationsDirectory, "queries", "10_late_events.sql"), "utf8")
+        const { parameters, statement } = parseStatementFile(file)
+        const sql = parameters.reduce(
+          (text, { fallback, name, type }) => text.replaceAll(`{${name}:${type}}`, `'${fallback}'::${type}`),
+          statement
+        )
+        const read = yield* partsRead(place.warehouse, sql, "events_raw")
+        assert.isAbove(read.length, 0)
+        for (const [parts, all] of read) assert.deepStrictEqual([parts, all], [1, days])
+        assert.deepStrictEqual(
+          (yield* place.warehouse.query(sql)).map((
+            row
+          ) => [row["day"], row["late_events"], row["repeats"], row["late_revenue"]]),
+          [["2025-12-19", "4", "2", "2"]]
+        )
+      }),
+    120_000
+  )
 
   it.effect("are pruned by metric_date", () =>
     Effect.gen(function*() {

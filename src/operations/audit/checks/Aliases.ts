@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import type { WarehouseError } from "../../../warehouse/Warehouse.ts"
 import { Warehouse } from "../../../warehouse/Warehouse.ts"
 import type { AuditContext, Slice } from "../AuditContext.ts"
-import { below, modestly } from "../AuditContext.ts"
+import { below, idPrefix, keptIdFrom, modestly } from "../AuditContext.ts"
 import type { Check, CheckResult } from "../Check.ts"
 import { differencesShownMax, together } from "../Check.ts"
 import { settled, settledOf } from "../InFlux.ts"
@@ -11,6 +11,7 @@ import { settled, settledOf } from "../InFlux.ts"
 export const aliases: Check = {
   name: "aliases",
   promise: "Every absorbed session id leads in one step to a living session, and its tombstone says the same",
+  needsEvents: true,
   run: (context) => Effect.map(Effect.forEach(context.slices, (slice) => ofSlice(context, slice)), together)
 }
 
@@ -53,7 +54,9 @@ const brokenSql = (context: AuditContext, absorbed: string): string => `
       tombstone_rows = 0, 'no tombstone for this alias',
       alias_to != tombstone_to, 'alias and tombstone lead to different sessions',
       alias_version != tombstone_version, 'alias and tombstone have different versions',
-      alias_to NOT IN (SELECT session_id FROM sessions_raw FINAL WHERE merged_into = ''
+      alias_to >= '${
+  keptIdFrom(context)
+}' AND alias_to NOT IN (SELECT session_id FROM sessions_raw FINAL WHERE merged_into = ''
         AND session_id IN (SELECT alias_to FROM (${absorbed}))), 'the session it leads to does not live',
       ''
     ) AS why
@@ -66,5 +69,3 @@ const idsOf = ({ bucket, buckets, from, to }: Slice, column: string): string =>
   `${column} >= '${idPrefix(from)}' AND ${column} < '${
     idPrefix(to)
   }' AND cityHash64(${column}) % ${buckets} = ${bucket}`
-
-const idPrefix = (ms: number): string => ms.toString(16).padStart(12, "0")

@@ -8,7 +8,7 @@ import { Effect } from "effect"
 import type { WarehouseError } from "../../../warehouse/Warehouse.ts"
 import { Warehouse } from "../../../warehouse/Warehouse.ts"
 import type { AuditContext } from "../AuditContext.ts"
-import { dayMs, modestly, time } from "../AuditContext.ts"
+import { dayMs, decidableFrom, modestly, time } from "../AuditContext.ts"
 import type { Check, CheckResult, Difference } from "../Check.ts"
 import { differencesShownMax, together } from "../Check.ts"
 import { repeatedSql } from "./LateRepeats.ts"
@@ -17,11 +17,13 @@ export const amendments: Check = {
   name: "amendments",
   promise:
     "What amendments fold in is what came too late, each once, in the sessions that it makes, and the history adds up",
+  needsEvents: true,
   run: Effect.fnUntraced(function*(context): Effect.fn.Return<CheckResult, WarehouseError, Warehouse> {
     return together([
       yield* compared(eventsSql(context)),
       yield* sessionsCheck(context),
       yield* compared(historySql),
+      yield* compared(countedSql),
       yield* compared(reopenedSql)
     ])
   })
@@ -112,6 +114,12 @@ const historySql = `
     FROM amended_events FINAL GROUP BY change_id, amendment_id, standing
   ) AS w ON w.change_id = a.change_id AND w.amendment_id = a.amendment_id AND w.standing = (a.action = 'amend')`
 
+/** Each change that ever counted: without its row in the history it would look like one that died. */
+const countedSql = `
+  SELECT amendment_id, toString(action) AS action, change_id,
+    if(change_id IN (SELECT change_id FROM amendments), '', 'it counted once, and its row in the history is gone') AS why
+  FROM counted_changes FINAL`
+
 /** A day that says it was reopened names a word or a change of a person. */
 const reopenedSql = `
   SELECT toString(metric_date) AS metric_date, reopened_by,
@@ -149,7 +157,9 @@ const sessionsSql = (
   context: AuditContext,
   { first, last }: { readonly first: number; readonly last: number }
 ): string => {
-  const started = inScope(context, "fromUnixTimestamp64Milli(started_ms, 'UTC')")
+  const started = `${inScope(context, "fromUnixTimestamp64Milli(started_ms, 'UTC')")} AND started_ms >= ${
+    decidableFrom(context)
+  }`
   return `
   SELECT if(s.session_id = '', r.session_id, s.session_id) AS session_id, toString(s.state) AS stored, toString(r.state) AS recomputed,
     multiIf(

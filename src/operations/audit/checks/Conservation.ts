@@ -10,6 +10,7 @@ export const conservation: Check = {
   name: "conservation",
   promise:
     "At every checkpoint received = accepted + duplicate + late + rejected + dead-lettered, and no count ever falls",
+  needsEvents: false,
   run: Effect.fnUntraced(function*(): Effect.fn.Return<CheckResult, WarehouseError, Warehouse> {
     const rows = yield* (yield* Warehouse).query(`
       SELECT partition, offset, counters, why, count() OVER () AS differences FROM (${judgedSql}) WHERE why != ''

@@ -12,6 +12,7 @@ import { differencesShownMax } from "../Check.ts"
 export const decisionHashes: Check = {
   name: "decision hashes",
   promise: "All runs that passed an offset had decided the same before it",
+  needsEvents: false,
   run: Effect.fnUntraced(function*(): Effect.fn.Return<CheckResult, WarehouseError, Warehouse> {
     const warehouse = yield* Warehouse
     const [total] = yield* warehouse.query(

@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import type { WarehouseError } from "../../../warehouse/Warehouse.ts"
 import { Warehouse } from "../../../warehouse/Warehouse.ts"
 import type { AuditContext, Slice } from "../AuditContext.ts"
-import { modestly } from "../AuditContext.ts"
+import { keptIdFrom, modestly } from "../AuditContext.ts"
 import type { Check, CheckResult } from "../Check.ts"
 import { differencesShownMax, together } from "../Check.ts"
 import { settled, settledOf } from "../InFlux.ts"
@@ -12,6 +12,7 @@ import { eventsSql } from "../SliceEvents.ts"
 export const eventsInSessions: Check = {
   name: "events in sessions",
   promise: "Every accepted event leads to a living session, of its own visitor, that spans it",
+  needsEvents: true,
   run: (context) => Effect.map(Effect.forEach(context.slices, (slice) => ofSlice(context, slice)), together)
 }
 
@@ -52,7 +53,7 @@ const strayGroupsSql = (context: AuditContext, slice: Slice): string => {
   return `
     SELECT accepted_as, leads_to, visitor_id, an_event, events, first_ms, last_ms,
       multiIf(
-        s.session_id = '', 'there is no such session',
+        s.session_id = '', if(leads_to < '${keptIdFrom(context)}', '', 'there is no such session'),
         s.merged_into != '', 'that session was absorbed',
         s.visitor_id != r.visitor_id, 'that session is another visitor''s',
         s.started_ms > first_ms OR s.ended_ms < last_ms, 'that session does not span it',

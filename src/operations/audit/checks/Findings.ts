@@ -15,6 +15,7 @@ import { eventsSql } from "../SliceEvents.ts"
 export const findings: Check = {
   name: "findings",
   promise: "Every finding is what its visitor's accepted clicks make it, and there are no others",
+  needsEvents: true,
   run: (context) => Effect.map(Effect.forEach(context.slices, (slice) => ofSlice(context, slice)), together)
 }
 

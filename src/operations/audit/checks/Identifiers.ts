@@ -10,6 +10,7 @@ import { differencesShownMax, together } from "../Check.ts"
 export const identifiers: Check = {
   name: "identifiers",
   promise: "No two accepted records are the same visitor, event_ts and event_id, and no record is two events",
+  needsEvents: true,
   run: (context) =>
     Effect.map(
       Effect.all([

@@ -8,16 +8,17 @@ import { kpiBacklog } from "../../../warehouse/KpiBacklog.ts"
 import type { WarehouseError } from "../../../warehouse/Warehouse.ts"
 import { Warehouse } from "../../../warehouse/Warehouse.ts"
 import type { AuditContext } from "../AuditContext.ts"
-import { modestly } from "../AuditContext.ts"
+import { idPrefix, modestly, time } from "../AuditContext.ts"
 import type { Check, CheckResult, Difference } from "../Check.ts"
 import { differencesShownMax, together } from "../Check.ts"
 import { flaggedSql, readJudgements } from "./FlaggedSessions.ts"
 import type { Judgements } from "./FlaggedSessions.ts"
-import { repeatedSql } from "./LateRepeats.ts"
+import { repeatedSql, repeatMs } from "./LateRepeats.ts"
 
 export const kpis: Check = {
   name: "kpis",
   promise: "The KPIs of each day that is decided are those of its events and sessions, with bots and without",
+  needsEvents: true,
   run: Effect.fnUntraced(function*(context): Effect.fn.Return<CheckResult, WarehouseError, Warehouse> {
     const judgements = yield* readJudgements
     const backlog = Object.entries(yield* kpiBacklog)
@@ -38,7 +39,7 @@ interface Run {
 
 /** The days to look at: those with figures and those with events, final ones only unless all is taken in. */
 const runsOf = Effect.fnUntraced(function*(
-  { scope, sliceEventsMax }: AuditContext,
+  { gone, scope, settings, sliceEventsMax }: AuditContext,
   isIdle: boolean
 ): Effect.fn.Return<ReadonlyArray<Run>, WarehouseError, Warehouse> {
   const warehouse = yield* Warehouse
@@ -47,11 +48,19 @@ const runsOf = Effect.fnUntraced(function*(
   )
   const zone = `'${String(row!["time_zone"])}'`
   const only = scope === "all" ? "1" : `day = toDate('${new Date(scope.dayStart).toISOString().slice(0, 10)}')`
+  // What the first hour after them repeats, or goes on from, may be gone.
+  const decidable = gone === undefined ?
+    "1" :
+    `toDateTime(day, ${zone}) >= ${time(gone.until + Math.max(settings.gapMs, repeatMs))} AND day NOT IN (${
+      cutSql(gone.until, zone)
+    })`
   const days = yield* warehouse.query(
     `SELECT toString(day) AS date, toString(sum(records)) AS rows FROM (
        SELECT metric_date AS day, 0 AS records FROM daily_metrics ${isIdle ? "" : "WHERE status = 'final'"}
        UNION ALL SELECT toDate(event_ts, ${zone}) AS day, count() AS records FROM events_raw GROUP BY day
-     ) WHERE ${only} ${isIdle ? "" : `AND day IN (SELECT metric_date FROM daily_metrics WHERE status = 'final')`}
+     ) WHERE ${only} AND ${decidable} ${
+      isIdle ? "" : `AND day IN (SELECT metric_date FROM daily_metrics WHERE status = 'final')`
+    }
      GROUP BY day ORDER BY day ${modestly}`
   )
   const runs: Array<{ zone: string; dates: Array<string>; rows: number }> = []
@@ -66,6 +75,11 @@ const runsOf = Effect.fnUntraced(function*(
   }
   return runs
 })
+
+/** Days with events of sessions that are gone themselves: whether those were a bot's nobody can tell any more. */
+const cutSql = (until: number, zone: string): string => `
+  SELECT DISTINCT toDate(event_ts, ${zone}) FROM events
+  WHERE session_id < '${idPrefix(until)}' AND session_id NOT IN (SELECT session_id FROM sessions)`
 
 const ofRun = Effect.fnUntraced(function*(
   run: Run,

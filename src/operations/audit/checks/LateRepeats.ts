@@ -3,13 +3,14 @@
  * lesser offset, with a time at most an hour away.
  */
 
-const hourMs = 3_600_000
+/** A repeat's time is at most so far from that of what it repeats. */
+export const repeatMs = 3_600_000
 
 /** SQL: partition and offset of the repeats among the late events for which `condition` holds. */
 export const repeatedSql = (condition: string): string => `
   SELECT partition, offset FROM (
     SELECT partition, offset, is_late, arrayExists(
-      other -> other.1 < offset AND abs(other.2 - ts) <= ${hourMs},
+      other -> other.1 < offset AND abs(other.2 - ts) <= ${repeatMs},
       groupArray((offset, ts)) OVER (PARTITION BY visitor_id, event_id)
     ) AS repeats
     FROM (

@@ -11,6 +11,7 @@ export const logPosition: Check = {
   name: "log position",
   promise:
     "The log is the one that was processed, reaches up to every checkpoint, and holds the recorded bytes before it",
+  needsEvents: false,
   run: Effect.fnUntraced(function*(context): Effect.fn.Return<CheckResult, LogError | OffsetOutOfRange, EventLog> {
     const ranges = yield* (yield* EventLog).ranges
     const found = yield* Effect.forEach(

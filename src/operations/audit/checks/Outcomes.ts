@@ -14,6 +14,7 @@ import { differencesShownMax, together } from "../Check.ts"
 export const outcomes: Check = {
   name: "outcomes",
   promise: "Every record was accepted, late or rejected as the watermark of its partition and its ids demand",
+  needsEvents: true,
   run: Effect.fnUntraced(function*(context): Effect.fn.Return<CheckResult, WarehouseError, Warehouse> {
     const range = yield* offsetsOfScope(context)
     const results: Array<CheckResult> = [yield* rejections(context)]
@@ -121,6 +122,8 @@ const judgedSql = (context: AuditContext, chunk: Offsets, watermarks: Watermarks
       ts > appended_ms + ${futureMaxMs} OR ts < ${eventTsMin}, 'its time had to be rejected',
       outcome = 'accepted' AND ts < watermark - ${latenessMs}, 'it had to be late',
       outcome = 'accepted' AND seen_at > 0 AND seen_at >= watermark - ${latenessMs}, 'it had to be a duplicate',
+      -- Events that are no longer kept may have moved it, though not beyond the first that is.
+      outcome = 'late' AND watermark < ${context.gone?.until ?? Number.MIN_SAFE_INTEGER}, '',
       outcome = 'late' AND ts >= watermark - ${latenessMs}, 'it was in time',
       outcome = 'late' AND recorded_watermark != watermark, 'another watermark was recorded with it',
       ''

@@ -17,6 +17,7 @@ import { sessionEventsSql } from "../SliceEvents.ts"
 export const sessions: Check = {
   name: "sessions",
   promise: "Every session is what its visitor's accepted events make it, and there are no others",
+  needsEvents: true,
   run: (context) => Effect.map(Effect.forEach(context.slices, (slice) => ofSlice(context, slice)), together)
 }
 

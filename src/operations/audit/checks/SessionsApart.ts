@@ -10,6 +10,7 @@ import { differencesShownMax, together } from "../Check.ts"
 export const sessionsApart: Check = {
   name: "sessions apart",
   promise: "No two living sessions of a visitor are within the gap",
+  needsEvents: true,
   run: (context) => Effect.map(Effect.forEach(context.slices, (slice) => ofSlice(context, slice)), together)
 }
 
