@@ -1,6 +1,6 @@
 /** The API's listener: its settings, its two clients of the warehouse, and Node's HTTP server. */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { Config, Effect, Layer, Option } from "effect"
+import { Config, Context, Effect, Layer, Option } from "effect"
 import { HttpRouter } from "effect/http"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
@@ -10,6 +10,7 @@ import { ApiSources } from "../api/ApiSources.ts"
 import type { PipelineFigures } from "../api/ApiSources.ts"
 import { checkAccess, parseKeys } from "../api/Keys.ts"
 import { EventLog } from "../log/EventLog.ts"
+import { SchemaRegistry } from "../log/SchemaRegistry.ts"
 import * as ClickHouseWarehouse from "../warehouse/ClickHouseWarehouse.ts"
 import { accessVariables, processVariables, SettingsError, wholeNumber } from "./Environment.ts"
 import type { Variable } from "./Environment.ts"
@@ -90,10 +91,14 @@ const sourcesLayer = (pipeline: ApiServerOptions["pipeline"]) =>
     Effect.gen(function*() {
       const running = yield* RunningWarehouse
       const log = yield* Effect.serviceOption(EventLog)
+      const registry = yield* Effect.serviceOption(SchemaRegistry)
       return ApiSources.of({
         reader: yield* ClickHouseWarehouse.make(running.address("reader")),
         writer: yield* ClickHouseWarehouse.make(running.address("writer")),
         logRanges: Option.isSome(log) ? log.value.ranges : Effect.succeed(undefined),
+        reading: Option.isSome(log) && Option.isSome(registry) ?
+          Context.make(EventLog, log.value).pipe(Context.add(SchemaRegistry, registry.value)) :
+          undefined,
         pipeline
       })
     })

@@ -1,8 +1,9 @@
 /** The frame around every page: where one can go, how fresh the data is, in which zone times are. */
 import type { ComponentType } from "preact"
-import { useEffect, useRef } from "preact/hooks"
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks"
 import { forgetKey, key, wanted } from "./Access.ts"
 import { useAnswer } from "./Answer.ts"
+import type { Answer } from "./Answer.ts"
 import { count, dateTime, duration } from "./Format.ts"
 import { connection, live } from "./LiveFeed.ts"
 import { DayPage } from "./pages/DayPage.tsx"
@@ -16,7 +17,7 @@ import { TracePage } from "./pages/TracePage.tsx"
 import { VisitorPage } from "./pages/VisitorPage.tsx"
 import { KeyForm } from "./parts/KeyForm.tsx"
 import { Head } from "./parts/Panel.tsx"
-import { Loading } from "./parts/States.tsx"
+import { Answered, Loading } from "./parts/States.tsx"
 import { noteStanding, reporting } from "./Reporting.ts"
 import { href, innerPages, pages, place } from "./Route.ts"
 import type { PageName } from "./Route.ts"
@@ -40,7 +41,7 @@ const standingEveryMs = 15_000
 
 export const App = () => {
   const standing = useAnswer<One<Standing>>("stats", standingEveryMs)
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (standing.body !== undefined) noteStanding(standing.body.data)
   }, [standing.body])
   const { page, parameters } = place.value
@@ -61,19 +62,24 @@ export const App = () => {
         {/* Before the zone and the days are known nothing could be named right. */}
         {wanted.value === "read" ?
           null :
-          standing.body !== undefined || page === "live" || standing.problem !== undefined ?
+          reporting.value.isKnown || page === "live" ?
           <Page /> :
-          <Arriving title={{ ...pages, ...innerPages }[page]} />}
+          <Arriving title={{ ...pages, ...innerPages }[page]} standing={standing} />}
       </main>
       <Foot />
     </>
   )
 }
 
-const Arriving = ({ title }: { readonly title: string }) => (
+interface ArrivingProps {
+  readonly title: string
+  readonly standing: Answer<One<Standing>>
+}
+
+const Arriving = ({ standing, title }: ArrivingProps) => (
   <>
     <Head title={title} />
-    <Loading lines={6} />
+    <Answered answer={standing} lines={6}>{() => <Loading lines={6} />}</Answered>
   </>
 )
 

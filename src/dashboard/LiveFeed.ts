@@ -21,6 +21,8 @@ export const moments = signal<ReadonlyArray<Moment>>([])
 const momentsMax = 300
 /** The rate is a mean over these, since a flush takes in half a second at once. */
 const rateOverMoments = 5
+/** A shorter time says nothing: counts are looked up once a second. */
+const rateSecondsMin = 1.5
 /** Without a word for so long the connection counts as lost, ms; a word comes each second. */
 const silenceMs = 5_000
 const retryMs = 2_000
@@ -84,7 +86,7 @@ const take = (state: Live): void => {
   const [since, countThen] = received[0]!
   const moment: Moment = {
     at,
-    perSecond: at > since ? Math.max(0, (state.outcomes.received - countThen) / (at - since)) : null,
+    perSecond: at - since >= rateSecondsMin ? Math.max(0, (state.outcomes.received - countThen) / (at - since)) : null,
     lag: state.lag,
     behind: state.freshness.age_seconds
   }

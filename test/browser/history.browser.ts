@@ -299,6 +299,14 @@ describe("over history", () => {
     await page.unroute("**/api/v1/items/**")
     await page.getByRole("button", { name: "Try again" }).first().click()
     await page.locator("table").first().waitFor()
+    // Who cannot learn which days there are must not say that there are none.
+    await page.route("**/api/v1/stats", (route) => route.abort())
+    await page.goto(`${server.url}/?page=day`)
+    await page.getByRole("alert").waitFor()
+    assert.include(await page.getByRole("alert").textContent(), "The API does not answer.")
+    assert.deepStrictEqual(await violations(page), [])
+    await page.unroute("**/api/v1/stats")
+    await page.locator("[data-metric=sessions]").waitFor()
     const released = Promise.withResolvers<void>()
     await page.route("**/api/v1/runs*", async (route) => {
       await released.promise

@@ -140,14 +140,16 @@ describe("over live traffic", () => {
   it("says where each planted event went", async () => {
     const { page } = await openTab(browser)
     for (
-      const [id, outcome] of [[hostile, "accepted"], ["planted-late", "late"], ["planted-future", "rejected"], [
-        "planted-broken",
-        "dead-lettered"
-      ]]
+      const [id, outcomes] of [
+        [hostile, ["accepted", "duplicate"]],
+        ["planted-late", ["late"]],
+        ["planted-future", ["rejected"]],
+        ["planted-broken", ["dead-lettered"]]
+      ] as const
     ) {
-      await page.goto(`${server.url}/?page=trace&id=${encodeURIComponent(id!)}`)
+      await page.goto(`${server.url}/?page=trace&id=${encodeURIComponent(id)}`)
       await settled(page)
-      assert.deepStrictEqual(await page.locator("tbody .status").allTextContents(), [outcome])
+      assert.deepStrictEqual(await page.locator("tbody .status").allTextContents(), [...outcomes])
     }
     await page.context().close()
   })

@@ -87,7 +87,7 @@ export const Traced = Schema.Struct({
   partition: Count,
   offset: Count,
   appended_at: Time,
-  outcome: Schema.Literals(["accepted", "late", "rejected", "dead-lettered"]),
+  outcome: Schema.Literals(["accepted", "duplicate", "late", "rejected", "dead-lettered"]),
   why: Schema.String,
   visitor_id: Schema.NullOr(Schema.String),
   session_id: Schema.NullOr(Schema.String)
@@ -112,7 +112,8 @@ export class OperationsGroup extends HttpApiGroup.make("operations").add(
   }).annotateMerge(OpenApi.annotations({
     summary: "What became of an event",
     description:
-      "Every stored record with this id, and dead letters that mention it. Repetitions that were dropped as duplicates are only in the log: guardian trace finds them."
+      "Every stored record with this id, dead letters that mention it, and the duplicates among the 200,000 records of the log that " +
+      "follow an accepted one. guardian trace looks through all of the log."
   })),
   HttpApiEndpoint.get("stats", "/stats", { success: Answer(Stats), error: dataProblems }).annotateMerge(
     OpenApi.annotations({ summary: "Records by outcome, and what there is" })

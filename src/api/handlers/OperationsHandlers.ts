@@ -9,6 +9,7 @@ import { FreshData, freshness } from "../FreshData.ts"
 import { Live } from "../Live.ts"
 import { outcomesOf, partitionProgress, totalLag } from "../Progress.ts"
 import { ask } from "../Question.ts"
+import { repeatsOf } from "../Repeats.ts"
 import { answerRows } from "../RowAnswer.ts"
 
 /** Records of one id that a trace shows, at most, of each table. */
@@ -32,7 +33,10 @@ SELECT * FROM (
 
 const trace = Effect.fnUntraced(function*(id: string) {
   const { avroHex, pattern } = mentionSql(id)
-  const data = yield* ask<typeof Traced.Type>(traceSql, { id, pattern, avro_hex: avroHex })
+  const stored = yield* ask<typeof Traced.Type>(traceSql, { id, pattern, avro_hex: avroHex })
+  const data = [...stored, ...yield* repeatsOf(id, stored)].sort((a, b) =>
+    a.partition - b.partition || a.offset - b.offset
+  )
   if (data.length === 0) {
     return yield* new NotFound({
       detail: "No stored record has this event id: it was never sent, or is not processed yet."

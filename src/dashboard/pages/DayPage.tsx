@@ -59,14 +59,17 @@ export const DayPage = () => {
 const DayFigures = ({ before, row }: { readonly row: DayRow; readonly before: DayRow | undefined }) => (
   <>
     <DayStatus row={row} />
+    {before === undefined && <p class="note">The day before has no figures to compare with.</p>}
     <dl class="kpis">
       {metrics.map((metric) => (
         <div key={metric.name}>
           <dt>{metric.title}</dt>
           <dd data-metric={metric.name}>{metric.write(row)}</dd>
-          <dd class="change">
-            <PlainChange metric={metric} row={row} before={before} />
-          </dd>
+          {before !== undefined && (
+            <dd class="change">
+              <PlainChange metric={metric} row={row} before={before} />
+            </dd>
+          )}
         </div>
       ))}
     </dl>
@@ -150,13 +153,15 @@ const HourChart = ({ rows }: { readonly rows: ReadonlyArray<HourRow> }) => {
             writeX={hourName}
             markX={(hour) => String(hour).padStart(2, "0")}
             markY={compact}
-            series={[{ label, colour, values, write: (at) => count(values[at]!) }]}
+            series={[{ label, colour, values, write: (at) => count(values[at]!), inAll: count(sumOfCounts(values)) }]}
           />
         )
       )}
     </>
   )
 }
+
+const sumOfCounts = (values: ReadonlyArray<number>): number => values.reduce((sum, value) => sum + value, 0)
 
 const stageNames: Readonly<Record<FunnelRow["stage"], string>> = {
   VIEW: "Looked at something",

@@ -40,15 +40,19 @@ const Trail = ({ id }: { readonly id: string }) => {
     <Panel title="Records with this id" note={id} wide>
       <Answered answer={answer} lines={3}>{({ data }) => <Records rows={data} />}</Answered>
       <p class="note">
-        Repeats that were dropped as duplicates are only in the log; <code>npx guardian trace {id}</code>{" "}
-        finds them as well.
+        Duplicates were looked for in the 200,000 records that follow; <code>npx guardian trace {quoted(id)}</code>{" "}
+        looks through all of the log.
       </p>
     </Panel>
   )
 }
 
+/** For a shell: ids are whatever senders say. */
+const quoted = (id: string): string => /^[\w.:@-]+$/.test(id) ? id : `'${id.replaceAll("'", `'\\''`)}'`
+
 const marks: Readonly<Record<TracedRow["outcome"], string>> = {
   accepted: "final",
+  duplicate: "settled",
   late: "provisional",
   rejected: "bad",
   "dead-lettered": "bad"

@@ -10,6 +10,8 @@ export interface Series {
   readonly values: ReadonlyArray<number | null>
   /** How a figure is written; by its place, so that amounts can be exact. */
   readonly write: (at: number) => string
+  /** What is said while nobody points at anything; absent: the newest figure. */
+  readonly inAll?: string
 }
 
 interface ChartProps {
@@ -53,7 +55,8 @@ export const Chart = (props: ChartProps) => {
     }
   }, [version, kind, series.length, series.map((each) => each.colour).join()])
   useEffect(() => plot.current?.setData(dataOf(newest.current)), [xs, series])
-  const at = pointed === null || pointed >= xs.length ? xs.length - 1 : pointed
+  const isPointed = pointed !== null && pointed < xs.length
+  const at = isPointed ? pointed : xs.length - 1
   return (
     <figure class="chart">
       <figcaption>
@@ -61,15 +64,20 @@ export const Chart = (props: ChartProps) => {
         {series.map((each) => (
           <span key={each.label} class="key">
             <i class={`swatch ${each.colour}`} />
-            {each.label} <b>{at < 0 || each.values[at] == null ? "–" : each.write(at)}</b>
+            {each.label} <b>{isPointed || each.inAll === undefined ? figureAt(each, at) : each.inAll}</b>
           </span>
         ))}
-        {at >= 0 && <span class="at">{writeX(xs[at]!)}</span>}
+        <span class="at">
+          {!isPointed && series[0]?.inAll !== undefined ? "in all" : at < 0 ? "" : writeX(xs[at]!)}
+        </span>
       </figcaption>
       <div ref={frame} aria-hidden="true" />
     </figure>
   )
 }
+
+const figureAt = ({ values, write }: Series, at: number): string =>
+  at < 0 || values[at] === null || values[at] === undefined ? "–" : write(at)
 
 const dataOf = ({ series, xs }: ChartProps): uPlot.AlignedData => [
   [...xs],

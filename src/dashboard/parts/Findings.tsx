@@ -18,7 +18,7 @@ export const Findings = ({ caption, rows }: { readonly caption: string; readonly
       { title: "Items", figure: true, cell: ({ unique_items }) => count(unique_items) },
       {
         title: "Visitor",
-        text: true,
+        cut: true,
         cell: ({ visitor_id }) => <a href={href("visitor", { id: visitor_id })}>{visitor_id}</a>
       },
       {

@@ -69,12 +69,11 @@ export const metrics: ReadonlyArray<Metric> = [
 interface ChangeProps {
   readonly metric: Metric
   readonly row: DayRow
-  readonly before: DayRow | undefined
+  readonly before: DayRow
 }
 
 /** Up or down, without praise: whether more is better is for the reader to say. */
 export const PlainChange = ({ before, metric, row }: ChangeProps) => {
-  if (before === undefined) return <span class="none">no day before</span>
   if (metric.write(row) === metric.write(before)) return <span>unchanged</span>
   const change = metric.change(row, before)
   const was = `was ${metric.write(before)}`

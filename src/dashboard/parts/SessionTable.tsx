@@ -27,12 +27,12 @@ export const SessionTable = (
       { title: "Revenue", figure: true, cell: ({ revenue }) => spokenAmount(revenue) },
       {
         title: "Visitor",
-        text: true,
+        cut: true,
         cell: ({ visitor_id }) => <a href={href("visitor", { id: visitor_id })}>{visitor_id}</a>
       },
       {
         title: "Came in at",
-        text: true,
+        cut: true,
         fills: ({ entry_url }) => entry_url !== "",
         cell: ({ entry_url }) => entry_url
       }

@@ -10,6 +10,8 @@ export interface Column<Row> {
   readonly names?: boolean
   /** Long texts: as wide as there is room. */
   readonly text?: boolean
+  /** Long texts that are whole elsewhere: on one line. */
+  readonly cut?: boolean
   /** Whether a row has something here; a column that no row fills is left out. */
   readonly fills?: (row: Row) => boolean
 }
@@ -56,4 +58,4 @@ export function Table<Row>({ caption, columns: all, foot, keyOf, rows }: TablePr
   )
 }
 
-const classOf = ({ figure, text }: Column<never>): string => figure ? "figure" : text ? "text" : ""
+const classOf = ({ cut, figure, text }: Column<never>): string => figure ? "figure" : text ? "text" : cut ? "cut" : ""

@@ -31,7 +31,13 @@ export const Timeline = ({ hours, rows }: { readonly rows: ReadonlyArray<Anomaly
             writeX={(x) => dateTime(x * 1_000, zone, "minute")}
             markX={(x) => dateTime(x * 1_000, zone, "minute").slice(hours > 24 ? 5 : 11, hours > 24 ? 10 : 16)}
             markY={compact}
-            series={[{ label: ruleNames[rule], colour, values, write: (at) => count(values[at]!) }]}
+            series={[{
+              label: ruleNames[rule],
+              colour,
+              values,
+              write: (at) => count(values[at]!),
+              inAll: count(values.reduce((sum, value) => sum + value, 0))
+            }]}
           />
         )
       })}
