@@ -10,10 +10,13 @@ export interface Key {
 
 export class KeysError extends Schema.TaggedError<KeysError>()("KeysError", { message: Schema.String }) {}
 
+/** A name and the SHA-256 of its key in hex. */
+export const keyPattern = /^([\w.-]{1,64})=([0-9a-fA-F]{64})$/
+
 /** `name=sha256hex` with commas between. */
 export const parseKeys = (variable: string, text: string): Effect.Effect<ReadonlyArray<Key>, KeysError> =>
   Effect.forEach(text.split(",").map((part) => part.trim()).filter((part) => part !== ""), (part) => {
-    const match = /^([\w.-]{1,64})=([0-9a-fA-F]{64})$/.exec(part)
+    const match = keyPattern.exec(part)
     return match === null ?
       Effect.fail(
         new KeysError({

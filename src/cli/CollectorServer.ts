@@ -10,7 +10,7 @@ import type { CollectorSettings } from "../collector/CollectorSettings.ts"
 import { announcePort } from "./CollectorPort.ts"
 import { collectorVariables, processVariables, SettingsError, wholeNumber } from "./Environment.ts"
 import type { Variable } from "./Environment.ts"
-import { print } from "./Flags.ts"
+import { portFlag, print } from "./Flags.ts"
 import { eventSchemaId, InstallationError } from "./Installation.ts"
 import { markLive } from "./LiveLog.ts"
 import { collectorSecret, watchedKeys } from "./WriteKeysFile.ts"
@@ -26,7 +26,7 @@ export const collectorHost = Flag.String("collector-host").pipe(
   Flag.map(Option.getOrUndefined)
 )
 
-export const collectorPort = Flag.Int("collector-port").pipe(
+export const collectorPort = portFlag("collector-port").pipe(
   Flag.withDescription("Its port (else GUARDIAN_COLLECTOR_PORT, or 8081; 0: any free one)"),
   Flag.optional,
   Flag.map(Option.getOrUndefined)
@@ -87,23 +87,20 @@ const settingsOf = Effect.fnUntraced(function*(dataDirectory: string, host: stri
 
 const isLoopback = (host: string): boolean => /^(127\.\d+\.\d+\.\d+|::1|localhost)$/.test(host)
 
-/** The port asked for; when none was, the usual one, or any while another installation has that. */
+/** Never another port than the one that senders know. */
 const listener = Effect.fnUntraced(function*(host: string, asked: number | undefined) {
-  const listen = (port: number) =>
-    Layer.build(NodeHttpServer.layerServer(server, {
-      host,
-      port,
-      backlog: connectionLimits.backlog,
-      gracefulShutdownTimeout: "3 seconds"
-    }))
-  const usual = Number(processVariables.collectorPort.fallback)
-  const first = listen(asked ?? usual)
-  const context = yield* (asked === undefined ? Effect.catch(first, () => listen(0)) : first).pipe(
+  const port = asked ?? Number(processVariables.collectorPort.fallback)
+  const context = yield* Layer.build(NodeHttpServer.layerServer(server, {
+    host,
+    port,
+    backlog: connectionLimits.backlog,
+    gracefulShutdownTimeout: "3 seconds"
+  })).pipe(
     Effect.mapError(({ cause }) =>
       new InstallationError({
-        message: `The collector cannot listen on ${host}:${asked ?? usual}: ${
+        message: `The collector cannot listen on ${host}:${port}: ${
           cause instanceof Error ? cause.message : String(cause)
-        }`
+        }. Name another port with --collector-port or ${processVariables.collectorPort.name}; 0 is any free one.`
       })
     )
   )

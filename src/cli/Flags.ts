@@ -1,5 +1,5 @@
 /** Flags that several commands share. */
-import { Effect, Option } from "effect"
+import { Effect, Option, Schema } from "effect"
 import { Flag } from "effect/cli"
 
 export const dataDir = Flag.String("data-dir").pipe(
@@ -9,7 +9,30 @@ export const dataDir = Flag.String("data-dir").pipe(
 
 export const json = Flag.Boolean("json").pipe(Flag.withDescription("Print JSON"), Flag.withDefault(false))
 
-export const httpPort = Flag.Int("http-port").pipe(
+/** The call makes no sense; the message says how it would. Exit code 2. */
+export class UsageError extends Schema.TaggedError<UsageError>()("UsageError", { message: Schema.String }) {}
+
+/** A day of the reporting time zone. */
+export const dayFlag = Flag.String("day").pipe(
+  Flag.filter(
+    (day) => /^\d{4}-\d{2}-\d{2}$/.test(day) && isDate(day),
+    () => "a day, as 2026-03-01"
+  )
+)
+
+/** Whether the calendar has it: Date itself takes the 31st of February for the 3rd of March. */
+const isDate = (day: string): boolean => {
+  const date = new Date(`${day}T00:00:00Z`)
+  return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(day)
+}
+
+/** A port to listen on. */
+export const portFlag = (name: string) =>
+  Flag.Int(name).pipe(
+    Flag.filter((port) => port >= 0 && port <= 65_535, () => "a port, 0 to 65535")
+  )
+
+export const httpPort = portFlag("http-port").pipe(
   Flag.withDescription(
     "Port of the embedded ClickHouse (else GUARDIAN_CLICKHOUSE_HTTP_PORT, the last one, or a free one)"
   ),
@@ -17,19 +40,28 @@ export const httpPort = Flag.Int("http-port").pipe(
   Flag.map(Option.getOrUndefined)
 )
 
-export const tcpPort = Flag.Int("tcp-port").pipe(
+export const tcpPort = portFlag("tcp-port").pipe(
   Flag.withDescription("Also speak ClickHouse's native protocol on this port; 0: any free one"),
   Flag.optional,
   Flag.map(Option.getOrUndefined)
 )
 
-export const apiPort = Flag.Int("api-port").pipe(
+export const apiPort = portFlag("api-port").pipe(
   Flag.withDescription("Port of API and dashboard (else GUARDIAN_API_PORT, or 8080)"),
   Flag.optional,
   Flag.map(Option.getOrUndefined)
 )
 
+/** Events per second to make up. */
+export const rateFlag = Flag.Finite("rate").pipe(
+  Flag.filter(
+    (rate) => rate > 0 && rate <= 1_000_000,
+    () => "a number above 0, at most 1000000"
+  )
+)
+
 export const partitions = Flag.Int("partitions").pipe(
+  Flag.filter((count) => count >= 1 && count <= 1_024, () => "1 to 1024"),
   Flag.withDescription("Partitions of a new log (default 6)"),
   Flag.optional,
   Flag.map(Option.getOrUndefined)

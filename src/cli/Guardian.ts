@@ -19,6 +19,8 @@ import { sql } from "./commands/sql.ts"
 import { tail } from "./commands/tail.ts"
 import { trace } from "./commands/trace.ts"
 import { verdict } from "./commands/verdict.ts"
+import { SettingsError } from "./Environment.ts"
+import { environmentFaults, unknownVariables } from "./EnvironmentCheck.ts"
 import { LogFlag } from "./LogChoice.ts"
 import { runMain } from "./RunMain.ts"
 import { version } from "./Version.ts"
@@ -49,4 +51,16 @@ const guardian = Command.make("guardian").pipe(
   Command.withGlobalFlags([LogFlag])
 )
 
-runMain(Command.runWith(guardian, { version })(process.argv.slice(2)).pipe(Effect.provide(NodeServices.layer)))
+/** Of all commands; doctor tells it with everything else. */
+const checkedEnvironment = Effect.suspend(() => {
+  if (process.argv.some((word) => word === "doctor" || word === "--help" || word === "--version")) return Effect.void
+  for (const text of unknownVariables(process.env)) process.stderr.write(`guardian: ${text}\n`)
+  const faults = environmentFaults(process.env)
+  return faults.length === 0 ? Effect.void : Effect.fail(new SettingsError({ message: faults.join("\nguardian: ") }))
+})
+
+runMain(
+  Effect.andThen(checkedEnvironment, Command.runWith(guardian, { version })(process.argv.slice(2))).pipe(
+    Effect.provide(NodeServices.layer)
+  )
+)

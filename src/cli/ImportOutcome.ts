@@ -1,6 +1,7 @@
 /** What became of an import: whether anything of it counts, and which of its event types no KPI knows. */
 import { Effect, Layer } from "effect"
 import type { ImportSummary } from "../operations/import/Import.ts"
+import { waitedOut } from "../pipeline/WaitingOut.ts"
 import { Warehouse } from "../warehouse/Warehouse.ts"
 import { migrated } from "./commands/migrate.ts"
 import type { ImportEntry } from "./ImportHistory.ts"
@@ -24,12 +25,20 @@ export const outcomesOf = Effect.fnUntraced(
         `SELECT ${count("events_raw")} AS accepted, ${count("rejected_records")} AS rejected`
       )
       return { accepted: Number(row!["accepted"]), rejected: Number(row!["rejected"]) }
-    }).pipe(Effect.provide(clientLayer("writer").pipe(Layer.provideMerge(warehouseLayer(dataDirectory)))))
+    }).pipe(waitedOut, Effect.provide(clientLayer("writer").pipe(Layer.provideMerge(warehouseLayer(dataDirectory)))))
   }
 )
 
 /** What KPIs count; other types are events of sessions, and no more. */
 const countedTypes = ["view", "click", "add_to_cart", "purchase"]
+
+/** What a type of another name probably means. */
+const meanings: ReadonlyArray<readonly [string, RegExp]> = [
+  ["purchase", /purchas|buy|order|transaction|checkout_complete|paid/i],
+  ["add_to_cart", /cart|basket/i],
+  ["click", /click/i],
+  ["view", /view|visit|impression|^pv$|page/i]
+]
 
 /** Types that the message names; the rest is a number. */
 const typesNamedMax = 10
@@ -42,7 +51,11 @@ export const uncountedTypes = ({ eventTypes }: ImportSummary, column: string | u
   if (others.length === 0) return undefined
   const named = others.slice(0, typesNamedMax).map(([type, count]) => `${type} ${count.toLocaleString("en")}`)
   const more = others.length > typesNamedMax ? `, and ${others.length - typesNamedMax} more` : ""
-  const example = others.slice(0, 2).map(([type], i) => `${type}>${["view", "purchase"][i]}`)
+  const guessed = others.flatMap(([type]) => {
+    const meant = meanings.find(([, pattern]) => pattern.test(type))?.[0]
+    return meant === undefined ? [] : [`${type}>${meant}`]
+  })
+  const example = guessed.length > 0 ? guessed.slice(0, 2) : ["TYPE>view", "OTHER>purchase"]
   return `event types that count in sessions but in no clicks, carts or purchases: ${
     named.join(", ")
   }${more}. If they mean ` +

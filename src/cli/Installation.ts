@@ -67,6 +67,9 @@ export interface WarehousePorts {
 export const warehouseLayer = (dataDirectory: string, ports: WarehousePorts = {}) =>
   Layer.effect(RunningWarehouse, openWarehouse(paths(dataDirectory).warehouse, ports))
 
+/** How often another process's warehouse is looked for before it is given up, one every 250 ms. */
+const attachAttemptsMax = 40
+
 const openWarehouse = Effect.fnUntraced(function*(directory: string, ports: WarehousePorts) {
   const attached = yield* attach(directory)
   if (Option.isSome(attached)) return attached.value
@@ -97,9 +100,10 @@ const openWarehouse = Effect.fnUntraced(function*(directory: string, ports: Ware
     started,
     (error): error is WarehouseOwned => error instanceof WarehouseOwned,
     (owned) =>
-      Effect.flatMap(
-        attach(directory),
-        Option.match({ onNone: () => Effect.fail(owned), onSome: (found) => Effect.succeed(found) })
+      // It may be starting its engine just now.
+      attach(directory).pipe(
+        Effect.flatMap(Option.match({ onNone: () => Effect.fail(owned), onSome: (found) => Effect.succeed(found) })),
+        Effect.retry({ schedule: Schedule.spaced("250 millis"), times: attachAttemptsMax })
       )
   )
 })

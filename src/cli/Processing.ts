@@ -8,6 +8,7 @@ import type { SchemaRegistry } from "../log/SchemaRegistry.ts"
 import { run } from "../pipeline/Pipeline.ts"
 import type { PipelineOptions } from "../pipeline/Pipeline.ts"
 import type { PipelineStatus } from "../pipeline/PipelineStatus.ts"
+import { waitingOut } from "../pipeline/WaitingOut.ts"
 import { pausedKpis, startKpis } from "../warehouse/KpiBacklog.ts"
 import { pausedMerges, startMerges } from "../warehouse/Merges.ts"
 import { applyReporting } from "../warehouse/Reporting.ts"
@@ -23,7 +24,7 @@ const lookEvery = "200 millis"
 
 /** Recovery needs the machine for itself: the KPI views and merges stand still until the past is read back. */
 const quietStart = Effect.fnUntraced(function*(status: PipelineStatus) {
-  yield* pausedMerges
+  yield* waitingOut(status)(pausedMerges)
   yield* goOnWhen("the KPI views", () => status.isRecollected, startKpis)
   yield* goOnWhen("merges", () => status.isRecollected, startMerges)
 })
@@ -59,15 +60,19 @@ export interface ProcessingOptions {
  */
 export const process = Effect.fnUntraced(function*(options: ProcessingOptions) {
   if (options.group === undefined) yield* ownPipeline(options.dataDirectory)
-  yield* migrated
   const settings = yield* coreSettings
-  yield* applyReporting(yield* reportingSettings, settings)
-  yield* pausedKpis
-  if (options.until === "stopped") yield* quietStart(options.status)
+  const reporting = yield* reportingSettings
+  const warehouse = yield* RunningWarehouse
+  // Each attempt is short, and as a whole it ends with our warehouse.
+  const waitOut = <A, E extends { readonly message: string }, R>(step: Effect.Effect<A, E, R>) =>
+    Effect.raceFirst(waitingOut(options.status)(step), warehouse.failed)
+  yield* waitOut(migrated)
+  yield* waitOut(applyReporting(reporting, settings))
+  yield* waitOut(pausedKpis)
+  if (options.until === "stopped") yield* Effect.raceFirst(quietStart(options.status), warehouse.failed)
   const visitorsInMemoryMax = yield* wholeNumber(processVariables.visitorsInMemoryMax)
   const deadLetters = yield* deadLetterSink
   const stop = yield* Deferred.make<void>()
-  const warehouse = yield* RunningWarehouse
   // In a scope of its own, so that an interruption of the caller does not reach it before it was asked to stop.
   const scope = yield* Scope.make()
   const once = (stop: Deferred.Deferred<void>, partitions?: ReadonlyArray<Partition>) =>

@@ -17,11 +17,19 @@ export const withProgress = <A, E, R, E2, R2>(
   say: Effect.Effect<string | undefined, E2, R2>
 ): Effect.Effect<A, E, R | R2> => {
   const onTerminal = process.stderr.isTTY
+  let last: string | undefined
   const told = Effect.sleep(onTerminal ? terminalEvery : pipeEvery).pipe(
     Effect.andThen(say),
     // Not to know how far it is does not stop the work.
     Effect.catchCause(() => Effect.succeed(undefined)),
-    Effect.tap((line) => Effect.sync(() => line !== undefined && progressLine(line))),
+    Effect.tap((line) =>
+      Effect.sync(() => {
+        // In a pipe what has not changed is no news.
+        if (line === undefined || (!onTerminal && line === last)) return
+        last = line
+        progressLine(line)
+      })
+    ),
     Effect.forever
   )
   return Effect.raceFirst(work, told).pipe(Effect.ensuring(Effect.sync(endProgress)))
@@ -33,8 +41,8 @@ export const drainProgress = (status: PipelineStatus) =>
     const end = (yield* (yield* EventLog).ranges).reduce((sum, range) => sum + range.end, 0)
     const waits = status.waitingFor === "" ? "" : `, waiting for ${status.waitingFor}`
     if (status.passed === 0) return `${status.state}${waits}`
-    const of = `${status.passed.toLocaleString("en")} of ${end.toLocaleString("en")}`
-    return `${progressBar(status.passed / end)}${of} records processed${waits}`
+    const of = `${status.stored.toLocaleString("en")} of ${end.toLocaleString("en")}`
+    return `${progressBar(status.stored / end)}${of} records processed${waits}`
   })
 
 /** How many days' KPIs are left. */

@@ -1,12 +1,22 @@
 /**
  * Runs a command as a process: SIGINT or SIGTERM ends it in order, a second one at once. Exit codes: 0 done, 1 failed, 2 called
- * in a way that makes no sense, 130 ended at once by a second signal.
+ * in a way that makes no sense, 130 ended at once by a second signal, or in order but before its work was done.
  */
 import { Cause, Effect, Exit, Fiber } from "effect"
 import { CliError } from "effect/cli"
 
 /** How long an orderly end may take, ms: what was read is flushed in it. */
 export const stopMsMax = 4_500
+
+/** The exit code of an interrupted command: a server that was stopped has done its work. */
+let interruptedCode = 0
+
+/** Work that has an end did not reach it: whoever waits for the exit code must not take it for done. */
+export const cutOff = (): void => {
+  if (interruptedCode !== 0) return
+  interruptedCode = 130
+  process.stderr.write("guardian: stopped before the end. What was done is kept; run it again and it goes on\n")
+}
 
 export const runMain = <E>(program: Effect.Effect<void, E>): void => {
   const fiber = Effect.runFork(program)
@@ -16,7 +26,7 @@ export const runMain = <E>(program: Effect.Effect<void, E>): void => {
     stopping = true
     setTimeout(() => {
       process.stderr.write("guardian: not done in time; ended all the same. Nothing is lost: the next start goes on.\n")
-      process.exit(0)
+      process.exit(interruptedCode)
     }, stopMsMax).unref()
     Effect.runFork(Fiber.interrupt(fiber))
   }
@@ -33,7 +43,7 @@ export const runMain = <E>(program: Effect.Effect<void, E>): void => {
 
 const exitCode = (exit: Exit.Exit<void, unknown>): number => {
   if (Exit.isSuccess(exit)) return 0
-  if (Cause.hasInterruptsOnly(exit.cause)) return 0
+  if (Cause.hasInterruptsOnly(exit.cause)) return interruptedCode
   const error = Cause.squash(exit.cause)
   if (CliError.isCliError(error)) {
     if (error._tag !== "ShowHelp") process.stderr.write(`guardian: ${error.message}\n`)
@@ -43,8 +53,11 @@ const exitCode = (exit: Exit.Exit<void, unknown>): number => {
   return isUsage(error) ? 2 : 1
 }
 
-/** A --map that does not fit the file is wrong usage like any other flag. */
-const isUsage = (error: unknown): boolean => error instanceof Error && "_tag" in error && error._tag === "MappingError"
+/** What only another call can mend, like a --map that does not fit its file. */
+const usageErrors: ReadonlySet<string> = new Set(["MappingError", "UsageError"])
+
+const isUsage = (error: unknown): boolean =>
+  error instanceof Error && "_tag" in error && usageErrors.has(String(error._tag))
 
 /** Expected errors by their message; bugs with all there is. */
 const describe = (error: unknown, cause: Cause.Cause<unknown>): string =>

@@ -3,7 +3,7 @@
  * cores and cuts flushes. While a flush is being written the next batches are stepped; at most one flush is under way and at most
  * `recordsInMemoryMax` records wait for theirs, so a slow warehouse slows reading and nothing grows.
  */
-import { Clock, Deferred, Effect, Latch, Option, Queue, Schedule, Stream } from "effect"
+import { Clock, Deferred, Effect, Latch, Option, Queue, Stream } from "effect"
 import type { Scope } from "effect"
 import type { EventBatch } from "../domain/EventBatch.ts"
 import type { Offset, Partition } from "../domain/Identifiers.ts"
@@ -24,6 +24,7 @@ import type { Flush, Processor } from "./Processor.ts"
 import { recollect } from "./Recollection.ts"
 import type { BrokenInvariant, PipelineRefused } from "./Recovery.ts"
 import { recover } from "./Recovery.ts"
+import { waitingOut } from "./WaitingOut.ts"
 
 export interface PipelineOptions {
   readonly settings: CoreSettings
@@ -76,6 +77,7 @@ export const run = Effect.fnUntraced(
     const processor = yield* waitOut(recover(options.settings, options.runId, options.partitions))
     const loop = yield* makeLoop(processor, options)
     report(processor, options.status)
+    options.status.stored = options.status.passed
     options.status.state = "running"
     yield* loop
     options.status.state = "stopped"
@@ -113,6 +115,7 @@ const makeLoop = Effect.fnUntraced(function*(processor: Processor, options: Pipe
     | { readonly flush: Flush; readonly done: Deferred.Deferred<number, WarehouseError | LogError> }
     | undefined
   let dueAt = Infinity
+  const stored = new Map(processor.cores.map(({ nextOffset, partition }) => [partition, nextOffset]))
 
   const write = Effect.fnUntraced(function*(flush: Flush): Effect.fn.Return<number, WarehouseError | LogError> {
     const startedAt = clock.currentTimeMillisUnsafe()
@@ -144,6 +147,8 @@ const makeLoop = Effect.fnUntraced(function*(processor: Processor, options: Pipe
     options.onFlushed?.(flush.offsets)
     processor.evict(limits.visitorsInMemoryMax)
     yield* Deferred.succeed(written, undefined)
+    for (const [partition, offset] of flush.offsets) stored.set(partition, offset)
+    status.stored = [...stored.values()].reduce((sum, offset) => sum + offset, 0)
     noteFlush(status, flush, tookMs)
   })
 
@@ -257,43 +262,6 @@ const readPartition = (
       Stream.mapEffect((batch) => waitOut(decodeBatch(decoder, batch)))
     )
   }))
-
-/** Waits from 50 ms to 5 s between attempts, jittered, as long as waiting can heal it. */
-const outageSchedule = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("5 seconds")]).pipe(
-  Schedule.jittered
-)
-
-/** Tries again while the error says that waiting can heal it, and says so in the status. */
-const waitingOut = (status: PipelineStatus) =>
-<A, E extends { readonly _tag: string; readonly message: string }, R>(
-  effect: Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R> => {
-  let waited = false
-  return effect.pipe(
-    Effect.tapError((error) =>
-      Effect.suspend(() => {
-        if (!isRetryable(error)) return Effect.void
-        const isNews = !waited || status.waitingFor !== error.message
-        waited = true
-        status.state = "waiting"
-        status.waitingFor = error.message
-        return isNews ? Effect.logWarning(`waiting: ${error.message}`) : Effect.void
-      })
-    ),
-    Effect.retry({ schedule: outageSchedule, while: isRetryable }),
-    Effect.tap(() =>
-      Effect.suspend(() => {
-        if (!waited) return Effect.void
-        waited = false
-        status.state = "running"
-        status.waitingFor = ""
-        return Effect.logInfo("going on")
-      })
-    )
-  )
-}
-
-const isRetryable = (error: { readonly _tag: string }): boolean => "retryable" in error && error.retryable === true
 
 const report = (processor: Processor, status: PipelineStatus): void => {
   const counts = noOutcomes()

@@ -12,6 +12,8 @@ export class PipelineStatus {
   counts: OutcomeCounts = noOutcomes()
   /** Sum of the partitions' next offsets: how much of the log is stepped, control records included. */
   passed = 0
+  /** The same, as far as the warehouse has acknowledged it. */
+  stored = 0
   /** Records whose flush is acknowledged, since this run began. */
   flushedRecords = 0
   flushes = 0

@@ -4,7 +4,7 @@
  *
  * Format: https://clickhouse.com/docs/interfaces/formats/Native; LowCardinality: SerializationLowCardinality.cpp.
  */
-import { readString } from "../domain/StringCache.ts"
+import { ByteReader } from "./ByteReader.ts"
 
 /** A column of texts that repeat: row `i` has `texts[indexes[i]]`. */
 export interface Dictionary {
@@ -12,22 +12,16 @@ export interface Dictionary {
   readonly indexes: ArrayLike<number>
 }
 
-export class NativeReader {
-  readonly #bytes: Buffer
-  #at = 0
+export class NativeReader extends ByteReader {
   /** Rows of the block that is being read. */
   rows = 0
-
-  constructor(bytes: Buffer) {
-    this.#bytes = bytes
-  }
 
   /** Goes on to the next block that has rows; false at the end. */
   next(): boolean {
     this.rows = 0
-    while (this.rows === 0 && this.#at < this.#bytes.length) {
-      const columns = this.#varint()
-      this.rows = this.#varint()
+    while (this.rows === 0 && this.at < this.bytes.length) {
+      const columns = this.length()
+      this.rows = this.length()
       for (let i = 0; this.rows === 0 && i < columns; i++) this.#header()
     }
     return this.rows > 0
@@ -49,10 +43,10 @@ export class NativeReader {
   /** LowCardinality(String). */
   dictionary(): Dictionary {
     this.#expect("LowCardinality(String)")
-    this.#at += 8 // version of the serialization
-    const width = 1 << (this.#bytes[this.#at]! & 0xff)
-    this.#at += 8
-    const texts = Array.from({ length: this.#count() }, () => this.#string())
+    this.at += 8 // version of the serialization
+    const width = 1 << (this.bytes[this.at]! & 0xff)
+    this.at += 8
+    const texts = Array.from({ length: this.#count() }, () => this.string())
     this.#count()
     const indexes = this.#copy(width)
     if (width > 4) throw new RangeError(`indexes of ${width} bytes in a dictionary`)
@@ -71,8 +65,8 @@ export class NativeReader {
   #copy(width: number): ArrayBuffer {
     const size = this.rows * width
     const copy = new ArrayBuffer(size)
-    new Uint8Array(copy).set(this.#bytes.subarray(this.#at, this.#at + size))
-    this.#at += size
+    new Uint8Array(copy).set(this.bytes.subarray(this.at, this.at + size))
+    this.at += size
     return copy
   }
 
@@ -83,30 +77,13 @@ export class NativeReader {
 
   /** Passes a column's name; returns its type. */
   #header(): string {
-    this.#string()
-    return this.#string()
-  }
-
-  #string(): string {
-    const length = this.#varint()
-    this.#at += length
-    return readString(this.#bytes, this.#at - length, length)
+    this.string()
+    return this.string()
   }
 
   /** A UInt64 that is small. */
   #count(): number {
-    this.#at += 8
-    return Number(this.#bytes.readBigUInt64LE(this.#at - 8))
-  }
-
-  #varint(): number {
-    let value = 0
-    let factor = 1
-    for (;;) {
-      const byte = this.#bytes[this.#at++]!
-      value += (byte & 0x7f) * factor
-      if (byte < 0x80) return value
-      factor *= 128
-    }
+    this.at += 8
+    return Number(this.bytes.readBigUInt64LE(this.at - 8))
   }
 }

@@ -1,20 +1,13 @@
 /** What the refresh of one touched quarter of an hour reads, by EXPLAIN: parts and granules of each table, chosen and in all. */
 import { Effect } from "effect"
-import { refreshKpis, startKpis, stopKpis } from "../../src/warehouse/KpiBacklog.ts"
+import { kpiViews, refreshKpis, startKpis, stopKpis } from "../../src/warehouse/KpiBacklog.ts"
 import { Warehouse } from "../../src/warehouse/Warehouse.ts"
 import { fill } from "./History.ts"
 
 const quarterMs = 900_000
 
 /** Each view is asked when what it will read is due, and only then refreshed. */
-const chain = [
-  "plan_session_quarters",
-  "compute_session_quarters",
-  "plan_event_quarters",
-  "compute_event_quarters",
-  "refresh_daily_metrics",
-  "refresh_popular"
-]
+const chain = kpiViews.filter((view) => view !== "refresh_frontier")
 
 export const printPlan = Effect.fnUntraced(function*(end: number) {
   const warehouse = yield* Warehouse

@@ -4,7 +4,7 @@ import { randomInt } from "node:crypto"
 import { PipelineStatus } from "../../pipeline/PipelineStatus.ts"
 import { Warehouse } from "../../warehouse/Warehouse.ts"
 import { collect, collectorHost, collectorPort } from "../CollectorServer.ts"
-import { apiPort, dataDir, httpPort, print, tcpPort } from "../Flags.ts"
+import { apiPort, dataDir, httpPort, print, rateFlag, tcpPort } from "../Flags.ts"
 import { RunningWarehouse } from "../Installation.ts"
 import { beat, markLive } from "../LiveLog.ts"
 import { liveTraffic } from "../LiveTraffic.ts"
@@ -12,7 +12,7 @@ import { refuseOwned } from "../PipelineOwner.ts"
 import { process as processLog } from "../Processing.ts"
 import { listening, partitionGroup, printStopped, servingLayer } from "./serve.ts"
 
-const rate = Flag.Finite("rate").pipe(Flag.withDescription("Simulated events per second"), Flag.withDefault(500))
+const rate = rateFlag.pipe(Flag.withDescription("Simulated events per second"), Flag.withDefault(500))
 
 /** Everything embedded, with simulated traffic: what `npm start` runs. */
 export const demo = Command.make(
@@ -66,6 +66,8 @@ Stop with Ctrl-C; the next start goes on where this one ended.
 
 const printCounts = (status: PipelineStatus) =>
   Effect.gen(function*() {
+    // Until it has read where it stands, it has no counts.
+    if (status.state === "starting") return
     const warehouse = yield* Warehouse
     const answer = yield* Effect.option(warehouse.query(countsSql))
     if (answer._tag === "None") return

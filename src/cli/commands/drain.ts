@@ -1,14 +1,17 @@
 import { Effect, Layer } from "effect"
 import { Command, Flag } from "effect/cli"
 import { PipelineStatus } from "../../pipeline/PipelineStatus.ts"
+import { waitedOut } from "../../pipeline/WaitingOut.ts"
 import { refreshKpis } from "../../warehouse/KpiBacklog.ts"
 import { dataDir, json, print, printJson } from "../Flags.ts"
-import { stateStoreLayer, warehouseLayer } from "../Installation.ts"
+import { RunningWarehouse, stateStoreLayer, warehouseLayer } from "../Installation.ts"
 import { logReadingLayer } from "../LogReading.ts"
 import { process as processLog } from "../Processing.ts"
 import { drainProgress, kpiProgress, withProgress } from "../Progress.ts"
+import { cutOff } from "../RunMain.ts"
 
 const batchSize = Flag.Int("batch-size").pipe(
+  Flag.filter((size) => size >= 1, () => "1 or more"),
   Flag.withDescription("Records read and flushed at a time; results do not depend on it"),
   Flag.withDefault(0)
 )
@@ -35,6 +38,11 @@ export const drain = Command.make(
 /** KPIs are left to the next server's schedule when they have not taken in everything by then. */
 const kpisWithin = "10 minutes"
 
+const kpisRefreshed = Effect.flatMap(
+  RunningWarehouse,
+  ({ failed }) => Effect.raceFirst(waitedOut(refreshKpis), failed)
+)
+
 /** Drains the log of a data directory, and waits until the KPIs say what it says. */
 export const drained = (dataDirectory: string, status: PipelineStatus, batchSize?: number) =>
   withProgress(
@@ -47,7 +55,8 @@ export const drained = (dataDirectory: string, status: PipelineStatus, batchSize
     }),
     drainProgress(status)
   ).pipe(
-    Effect.andThen(withProgress(Effect.timeoutOption(refreshKpis, kpisWithin), kpiProgress)),
+    Effect.andThen(withProgress(Effect.timeoutOption(kpisRefreshed, kpisWithin), kpiProgress)),
+    Effect.onInterrupt(() => Effect.sync(cutOff)),
     Effect.provide(
       stateStoreLayer.pipe(
         Layer.provideMerge(warehouseLayer(dataDirectory)),

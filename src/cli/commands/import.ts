@@ -8,12 +8,15 @@ import { endMarkers } from "../../log/ControlRecords.ts"
 import { EventLog } from "../../log/EventLog.ts"
 import type { NewRecord } from "../../log/EventLog.ts"
 import { partitionOf } from "../../log/Partitioner.ts"
+import { exists as logExists } from "../../log/sqlite/SqliteEventLog.ts"
 import { encodeEvent } from "../../log/WireFormat.ts"
 import { openImport } from "../../operations/import/Import.ts"
 import type { ImportProgress, ImportSummary, OpenImport } from "../../operations/import/Import.ts"
 import { parseMapping } from "../../operations/import/Mapping.ts"
 import { PipelineStatus } from "../../pipeline/PipelineStatus.ts"
+import { waitedOut } from "../../pipeline/WaitingOut.ts"
 import { StateStore } from "../../warehouse/StateStore.ts"
+import { checkpointsOf } from "../Checkpoints.ts"
 import { coreSettings } from "../Environment.ts"
 import { dataDir, json, partitions, print, printJson } from "../Flags.ts"
 import type { ImportEntry } from "../ImportHistory.ts"
@@ -28,7 +31,9 @@ import {
   stateStoreLayer,
   warehouseLayer
 } from "../Installation.ts"
+import { logKind } from "../LogChoice.ts"
 import { endProgress, progressBar, progressLine } from "../Progress.ts"
+import { cutOff } from "../RunMain.ts"
 import { drained } from "./drain.ts"
 import { migrated } from "./migrate.ts"
 
@@ -73,7 +78,8 @@ export const importCommand = Command.make(
   "import",
   { files, format, map, noHeader, asIs, moreFollows, noDrain, strict, partitions, dataDir, json },
   Effect.fn(function*(options) {
-    const { entry, summary, typeColumn } = yield* appended(options)
+    yield* refuseLostLog(options.dataDir)
+    const { entry, summary, typeColumn } = yield* Effect.onInterrupt(appended(options), () => Effect.sync(cutOff))
     const status = new PipelineStatus()
     if (!options.noDrain) yield* drained(options.dataDir, status)
     // Only now: an import that was killed before its records were processed goes on when it is run again.
@@ -85,7 +91,7 @@ export const importCommand = Command.make(
     const uncounted = uncountedTypes(summary, typeColumn)
     if (uncounted !== undefined) process.stderr.write(`guardian: ${uncounted}\n`)
     const outcomes = options.noDrain ? undefined : yield* ownOutcomes(options.dataDir, entry, counts)
-    if (outcomes?.accepted === 0 && summary.lines > 0) {
+    if (outcomes?.accepted === 0 && summary.events + summary.deadLettered > 0) {
       process.stderr.write(
         "guardian: no event was accepted: check --map, above all the unit of event_ts (epoch_s, epoch_ms, ...). The same file may be " +
           "imported again with another --map; the records of this attempt stay counted for what they are\n"
@@ -99,6 +105,16 @@ export const importCommand = Command.make(
     }
   })
 ).pipe(Command.withDescription("Append history from files to the log, in event-time order, and process it"))
+
+/** A database whose log was deleted takes no other one: nothing is made beside it. */
+const refuseLostLog = Effect.fnUntraced(function*(dataDirectory: string) {
+  const { log, root } = paths(dataDirectory)
+  if ((yield* logKind) !== "sqlite" || logExists(log) || (yield* checkpointsOf(dataDirectory)).length === 0) return
+  return yield* new InstallationError({
+    message: `The database in ${root} was made from a log that is gone. Restore ${log}, or name another --data-dir. ` +
+      "Nothing was appended."
+  })
+})
 
 const told = (summary: ImportSummary, counts: OutcomeCounts | undefined) =>
   Effect.gen(function*() {
@@ -146,7 +162,11 @@ const appended = (flags: ImportFlags) =>
       onProgress: reading()
     })
     if (flags.map === undefined) {
-      for (const plan of opened.files) process.stderr.write(`${plan.file}: ${plan.format}, reading ${plan.mapping}\n`)
+      for (const plan of opened.files) {
+        process.stderr.write(
+          `${plan.file}: ${plan.mapping === "" ? "no lines" : `${plan.format}, reading ${plan.mapping}`}\n`
+        )
+      }
     }
     const { records, summary } = yield* opened.read
     endProgress()
@@ -216,7 +236,7 @@ const refuseOlder = Effect.fnUntraced(function*(dataDirectory: string, summary: 
     yield* migrated
     const checkpoints = yield* (yield* StateStore).checkpoints
     return Math.max(-Infinity, ...checkpoints.map(({ position }) => position.watermark))
-  }).pipe(Effect.provide(stateStoreLayer.pipe(Layer.provideMerge(warehouseLayer(dataDirectory)))))
+  }).pipe(waitedOut, Effect.provide(stateStoreLayer.pipe(Layer.provideMerge(warehouseLayer(dataDirectory)))))
   if (eventTsMin >= watermark - settings.latenessMs) return
   return yield* new InstallationError({
     message:

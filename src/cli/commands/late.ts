@@ -3,12 +3,12 @@ import { Argument, Command, Flag } from "effect/cli"
 import { userInfo } from "node:os"
 import type { AmendmentAccount, AmendmentReport } from "../../operations/late/Amendments.ts"
 import { amendDay, amendments, revertAmendment } from "../../operations/late/Amendments.ts"
-import { lateEvents, LateRefused } from "../../operations/late/LateEvents.ts"
+import { lateEvents } from "../../operations/late/LateEvents.ts"
 import type { AmendmentPreview } from "../../operations/late/Preview.ts"
 import { previewAmendment } from "../../operations/late/Preview.ts"
 import { refreshKpis } from "../../warehouse/KpiBacklog.ts"
 import { existingWarehouseLayer } from "../ExistingWarehouse.ts"
-import { dataDir, json, print, printJson, table } from "../Flags.ts"
+import { dataDir, dayFlag, json, print, printJson, table } from "../Flags.ts"
 import { clientLayer, registryLayer, RunningWarehouse } from "../Installation.ts"
 import { migrated } from "./migrate.ts"
 
@@ -25,17 +25,20 @@ const reason = Flag.String("reason").pipe(
 const list = Command.make(
   "list",
   {
-    day: Flag.String("day").pipe(
+    day: dayFlag.pipe(
       Flag.withDescription("Only of this day of the reporting time zone, e.g. 2026-03-01"),
       Flag.optional,
       Flag.map(Option.getOrUndefined)
     ),
-    limit: Flag.Int("limit").pipe(Flag.withDescription("At most so many, the newest"), Flag.withDefault(100)),
+    limit: Flag.Int("limit").pipe(
+      Flag.filter((limit) => limit >= 1, () => "1 or more"),
+      Flag.withDescription("At most so many, the newest"),
+      Flag.withDefault(100)
+    ),
     dataDir,
     json
   },
   Effect.fn(function*({ dataDir, day, json, limit }) {
-    if (limit < 1) return yield* new LateRefused({ message: "--limit must be 1 or more." })
     const rows = yield* lateEvents({ day, limit }).pipe(Effect.provide(readingLayer(dataDir)))
     if (json) return yield* printJson(rows)
     if (rows.length === 0) {
@@ -56,7 +59,7 @@ const list = Command.make(
 const amend = Command.make(
   "amend",
   {
-    day: Flag.String("day").pipe(Flag.withDescription("Day of the reporting time zone, e.g. 2026-03-01")),
+    day: dayFlag.pipe(Flag.withDescription("Day of the reporting time zone, e.g. 2026-03-01")),
     dryRun: Flag.Boolean("dry-run").pipe(
       Flag.withDescription("Only show which figures of which segment would change; nothing is written"),
       Flag.withDefault(false)

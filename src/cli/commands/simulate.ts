@@ -1,13 +1,14 @@
 import { Effect, Layer, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import { randomInt } from "node:crypto"
-import { dataDir, json, partitions, print, printJson } from "../Flags.ts"
+import { dataDir, json, partitions, print, printJson, rateFlag } from "../Flags.ts"
 import { logLayer, registryLayer } from "../Installation.ts"
 import { markLive } from "../LiveLog.ts"
 import { liveTraffic } from "../LiveTraffic.ts"
 
-const rate = Flag.Finite("rate").pipe(Flag.withDescription("Events per second"), Flag.withDefault(100))
+const rate = rateFlag.pipe(Flag.withDescription("Events per second"), Flag.withDefault(100))
 const seconds = Flag.Finite("seconds").pipe(
+  Flag.filter((seconds) => seconds > 0, () => "a number above 0"),
   Flag.withDescription("How long; without it until stopped"),
   Flag.optional,
   Flag.map(Option.getOrUndefined)

@@ -5,7 +5,7 @@ import { text } from "node:stream/consumers"
 import { make } from "../../warehouse/ClickHouseWarehouse.ts"
 import { StatementRefused, streamAnswer } from "../AnswerStream.ts"
 import { existingWarehouseLayer, noTablesYet } from "../ExistingWarehouse.ts"
-import { dataDir, json } from "../Flags.ts"
+import { dataDir, json, UsageError } from "../Flags.ts"
 import { RunningWarehouse } from "../Installation.ts"
 import type { StatementFile } from "../StatementFile.ts"
 import { parameterValues, parseStatementFile } from "../StatementFile.ts"
@@ -46,14 +46,14 @@ export const sql = Command.make(
 const statementOf = Effect.fnUntraced(function*(
   statement: string | undefined,
   file: string | undefined
-): Effect.fn.Return<StatementFile, CliError.CliError | StatementRefused> {
+): Effect.fn.Return<StatementFile, CliError.CliError | UsageError> {
   if (statement !== undefined && file !== undefined) {
     return yield* new CliError.UnexpectedArgument({ arguments: [statement] })
   }
   if (file !== undefined) {
     return yield* Effect.tryPromise({
       try: async () => parseStatementFile(await readFile(file, "utf8")),
-      catch: (cause) => new StatementRefused({ message: `cannot read the statement: ${String(cause)}`, code: 0 })
+      catch: (cause) => new UsageError({ message: `cannot read the statement: ${(cause as Error).message}` })
     })
   }
   if (statement === undefined) return yield* new CliError.MissingArgument({ argument: "statement (or --file FILE)" })

@@ -85,6 +85,7 @@ const textOf = ({ appendedAt, event, offset, outcome, partition, session, why }:
     `partition ${partition}, offset ${offset}, appended ${spokenTime(appendedAt)}`,
     `  outcome  ${outcome}: ${why}`
   ]
+  if (outcome === "dead-lettered") lines.push("           found because its bytes mention the id: it has no fields")
   if (event !== undefined) lines.push(`  event    ${JSON.stringify(event)}`)
   if (session !== undefined) {
     lines.push(

@@ -1,18 +1,9 @@
 /** Every setting with its value and where it came from. */
 import { Effect, Result } from "effect"
 import type { CoreSettings } from "../../domain/Settings.ts"
-import {
-  accessVariables,
-  collectorVariables,
-  coreSettings,
-  coreVariables,
-  logVariables,
-  processVariables,
-  reportingSettings,
-  reportingVariables,
-  wholeNumber
-} from "../Environment.ts"
+import { coreSettings, reportingSettings, variables } from "../Environment.ts"
 import type { Variable } from "../Environment.ts"
+import { environmentFaults, unknownVariables } from "../EnvironmentCheck.ts"
 import type { Check } from "./Check.ts"
 import { checksOf } from "./Check.ts"
 
@@ -24,14 +15,7 @@ export interface Setting {
 }
 
 export const settings = (): ReadonlyArray<Setting> =>
-  [
-    ...coreVariables,
-    ...Object.values(reportingVariables),
-    ...Object.values(processVariables),
-    ...Object.values<Variable>(accessVariables),
-    ...Object.values(collectorVariables),
-    ...Object.values<Variable>(logVariables)
-  ].map(
+  variables.map(
     ({ fallback, meaning, name, secret = false }: Variable) => {
       const set = secret && process.env[name] ? "(set)" : process.env[name] ?? ""
       return set === "" ?
@@ -40,7 +24,7 @@ export const settings = (): ReadonlyArray<Setting> =>
     }
   )
 
-const { fail, ok } = checksOf("settings")
+const { fail, ok, warn } = checksOf("settings")
 
 /** Also the core's settings, when they can be. */
 export const settingsChecks: Effect.Effect<{
@@ -52,10 +36,8 @@ export const settingsChecks: Effect.Effect<{
   if (Result.isFailure(core)) checks.push(fail("core", core.failure.message))
   const reporting = yield* Effect.result(reportingSettings)
   if (Result.isFailure(reporting)) checks.push(fail("reporting", reporting.failure.message))
-  for (const variable of Object.values(processVariables)) {
-    const value = yield* Effect.result(wholeNumber(variable))
-    if (Result.isFailure(value)) checks.push(fail(variable.name, value.failure.message))
-  }
+  for (const fault of environmentFaults(process.env)) checks.push(fail(fault.slice(0, fault.indexOf(" ")), fault))
+  for (const text of unknownVariables(process.env)) checks.push(warn("names", text))
   const changed = settings().filter(({ source }) => source === "environment").length
   if (checks.length === 0) checks.push(ok("values", `${changed} from the environment, the others by default`))
   return { core: Result.isSuccess(core) ? core.success : undefined, checks }

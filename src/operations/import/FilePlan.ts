@@ -53,9 +53,10 @@ interface Look {
 /** Throws MappingError. */
 export const planFile = (file: string, head: Head, options: FileOptions): FilePlan => {
   const lines = sampleLines(file, head)
-  const format = options.format === "auto" ? detectFormat(lines) : options.format
+  const format = options.format === "auto" ? detectFormat(lines, file) : options.format
   const given = options.map === undefined ? undefined : parseMapping(options.map)
-  if (lines.length === 0) return planNothing(file, format, head)
+  const isHeaderAlone = format === "csv" && options.header && lines.length === 1 && head.entire
+  if (lines.length === 0 || isHeaderAlone) return planNothing(file, format, head)
   try {
     if (format === "csv" && options.header && !head.entire && !head.bytes.includes(10)) {
       throw new MappingError({ message: `no line ends in its first ${headBytesMax} bytes, so it has no header` })
@@ -70,7 +71,7 @@ export const planFile = (file: string, head: Head, options: FileOptions): FilePl
   }
 }
 
-/** An empty file has no events. */
+/** An empty file has no events, nor has a header without lines. */
 const planNothing = (file: string, format: FileFormat, head: Head): FilePlan => {
   if (!head.entire) throw new MappingError({ message: `${file}: its first ${headBytesMax} bytes are blank` })
   return {
@@ -79,8 +80,8 @@ const planNothing = (file: string, format: FileFormat, head: Head): FilePlan => 
     columns: [],
     mapping: "",
     guessed: false,
-    build: () => new Fault("invalid_event", "the file was empty when it was looked at"),
-    reader: (sink) => new CsvReader({ sink, delimiter: ",", header: false, columns: 0 })
+    build: () => new Fault("invalid_event", "the file had no lines when it was looked at"),
+    reader: (sink) => new CsvReader({ sink, delimiter: ",", header: head.bytes.length > 0, columns: 0 })
   }
 }
 
@@ -102,11 +103,12 @@ const planCsv = (
       message: `without a header the columns need --map, by number; the first line has ${columns.length}: ${lines[0]}`
     })
   }
-  for (const name of columnsOf(given ?? [])) checkCsvColumn(name, columns, header)
   const index = (name: string) => columns.includes(name) ? columns.indexOf(name) : undefined
   const sampled = (header ? rows.slice(1) : rows).filter((row) => row.length === columns.length)
   const used = columns.filter((_, i) => sampled.length === 0 || sampled.some((row) => row[i] !== ""))
-  return finish(file, "csv", given ?? guessMapping(used), given === undefined, {
+  const mapping = given ?? guessMapping(used)
+  for (const name of columnsOf(mapping)) checkCsvColumn(name, columns, header)
+  return finish(file, "csv", mapping, given === undefined, {
     columns,
     index,
     delimiter,

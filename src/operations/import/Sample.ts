@@ -17,6 +17,7 @@ export const sampleLines = (file: string, head: Head): ReadonlyArray<string> => 
   if ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)) {
     throw new MappingError({ message: `${file} is UTF-16; convert it to UTF-8 first (iconv -f UTF-16 -t UTF-8)` })
   }
+  if (bytes.includes(0)) throw new MappingError({ message: `${file} is binary: give CSV, JSON lines or an access log` })
   const lines = bytes.toString("utf8").replace(/^\ufeff/, "").split("\n")
   if (!head.entire && lines.length > 1) lines.pop()
   return lines.map((line) => line.endsWith("\r") ? line.slice(0, -1) : line)
@@ -27,7 +28,10 @@ export const sampleLines = (file: string, head: Head): ReadonlyArray<string> => 
 /** Lines that vote for a format, so that one bad line does not decide. */
 const votersMax = 20
 
-export const detectFormat = (lines: ReadonlyArray<string>): FileFormat => {
+export const detectFormat = (lines: ReadonlyArray<string>, file = ""): FileFormat => {
+  // No header of a CSV file is an object, and a name says what its owner meant.
+  const isNamedJson = /\.(jsonl|ndjson)(\.gz)?$/i.test(file)
+  if (lines.length > 0 && (isNamedJson || !(parseJsonObject(lines[0]!) instanceof Fault))) return "jsonl"
   const voters = lines.slice(0, votersMax)
   const most = (test: (line: string) => boolean) => voters.filter((line) => test(line)).length * 2 > voters.length
   // A single line may be cut, so that it does not parse.

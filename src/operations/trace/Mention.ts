@@ -1,6 +1,6 @@
 /**
  * Whether bytes that are no event speak of an id. Not any place where its letters stand counts: "17" is not mentioned in "2017".
- * It must stand as a word, as in JSON or CSV, or behind its length, as in Avro.
+ * It must stand as a word, as in JSON or CSV, or behind its length, as in Avro; a number in a date, a version or another id is none.
  */
 
 /** On bytes. */
@@ -20,8 +20,9 @@ export const mentions = (value: Buffer, id: string): boolean => {
 export const mentionSql = (id: string): { readonly pattern: string; readonly avroHex: string } => {
   const bytes = Buffer.from(id)
   const escaped = id.replace(/[^A-Za-z0-9_]/gu, (character) => `\\x{${character.codePointAt(0)!.toString(16)}}`)
+  const edge = (inner: number | undefined, outside: string) => isWord(inner) ? outside : ""
   return {
-    pattern: `${isWord(bytes[0]) ? "\\b" : ""}${escaped}${isWord(bytes.at(-1)) ? "\\b" : ""}`,
+    pattern: `${edge(bytes[0], "(?:^|[^A-Za-z0-9_.-])")}${escaped}${edge(bytes.at(-1), "(?:[^A-Za-z0-9_.-]|$)")}`,
     avroHex: Buffer.concat([avroLength(bytes.length), bytes]).toString("hex")
   }
 }
@@ -34,7 +35,8 @@ const avroLength = (length: number): Buffer => {
   return Buffer.from([...bytes, rest])
 }
 
-/** ASCII letters, digits and the underscore: what RE2's \b means. */
+/** ASCII letters, digits, and what ids, dates and numbers have between them. */
 const isWord = (byte: number | undefined): boolean =>
   byte !== undefined &&
-  (byte >= 48 && byte <= 57 || byte >= 65 && byte <= 90 || byte >= 97 && byte <= 122 || byte === 95)
+  (byte >= 48 && byte <= 57 || byte >= 65 && byte <= 90 || byte >= 97 && byte <= 122 || byte === 95 || byte === 45 ||
+    byte === 46)

@@ -5,7 +5,7 @@
  * A directory holds: `engine/` (ClickHouse's data), `engine.xml` (its configuration, written at each start), `credentials.json`,
  * `ports.json`, `owner.lock` and `owner.json` (who runs it now).
  */
-import { Context, Effect, Layer, Option, Redacted } from "effect"
+import { Context, Effect, Layer, Option, Redacted, Schedule } from "effect"
 import type { Scope } from "effect"
 import { randomUUID } from "node:crypto"
 import { mkdir } from "node:fs/promises"
@@ -106,8 +106,16 @@ const make = Effect.fnUntraced(function*(
   })
   const url = httpUrl(httpPort)
   const address = addressOf(url, credentials)
-  yield* createDatabase(address("writer"))
-  const confined = yield* checkConfined(address("analyst"), directory)
+  const first = Effect.andThen(createDatabase(address("writer")), checkConfined(address("analyst"), directory))
+  // Killed meanwhile, it is started again by its supervisor.
+  const confined = yield* Effect.raceFirst(
+    Effect.retry(first, {
+      schedule: Schedule.spaced("200 millis"),
+      times: firstAttemptsMax,
+      while: ({ cause }) => cause !== undefined
+    }),
+    supervisor.failed
+  )
   yield* rememberPorts(directory, { http: httpPort, ...(tcpPort === undefined ? {} : { tcp: tcpPort }) })
   yield* writeState(directory, { ...owner, url, ...(tcpPort === undefined ? {} : { tcpPort }) })
 
@@ -138,6 +146,9 @@ const attach = Effect.fnUntraced(function*(
     address: addressOf(url, credentials)
   }))
 })
+
+/** How often the first statements are tried, one every 200 ms. */
+const firstAttemptsMax = 50
 
 const orphanWaitMs = 10_000
 const orphanPollMs = 50

@@ -29,9 +29,12 @@ export interface Engine {
   readonly kill: Effect.Effect<void>
 }
 
-/** `locked`: another engine has the data directory. `port-taken`: another program listens on the port. */
+/**
+ * `locked`: another engine has the data directory. `port-taken`: another program listens on the port. `killed`: by a signal, so that
+ * another attempt may go well.
+ */
 export class EngineFailed extends Data.TaggedError("EngineFailed")<{
-  readonly reason: "locked" | "port-taken" | "ended" | "timeout"
+  readonly reason: "locked" | "port-taken" | "killed" | "ended" | "timeout"
   readonly message: string
   readonly stderr: string
   readonly port: number | undefined
@@ -92,7 +95,8 @@ export const waitUntilReady = (engine: Engine, options: EngineOptions): Effect.E
   })
   const ending = Effect.flatMap(engine.ended, (how) =>
     Effect.fail(
-      failureIn(engine.stderr(), options) ?? failed("ended", `it ended while starting (${how})`, engine.stderr())
+      failureIn(engine.stderr(), options) ??
+        failed(how.startsWith("SIG") ? "killed" : "ended", `it ended while starting (${how})`, engine.stderr())
     ))
   return Effect.raceFirst(answering, ending).pipe(
     Effect.timeoutOrElse({

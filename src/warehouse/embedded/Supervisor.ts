@@ -63,13 +63,20 @@ const start = (run: Run): Effect.Effect<void, EngineFailed> =>
     return waitUntilReady(run.engine, run.options)
   })
 
-/** As `start`, but waits while an engine whose owner was killed still has the directory. */
+/**
+ * As `start`, but waits while an engine whose owner was killed still has the directory, and tries again what was killed. What fails
+ * by itself is told at once.
+ */
 const startFirst = (run: Run): Effect.Effect<void, EngineFailed> =>
   Effect.suspend(() => {
     const deadline = Date.now() + orphanWaitMs
+    let killed = 0
     return start(run).pipe(
       Effect.tapError(() => Effect.sleep(orphanPollMs)),
-      Effect.retry({ while: (failure) => failure.reason === "locked" && Date.now() < deadline })
+      Effect.retry({
+        while: ({ reason }) =>
+          (reason === "locked" && Date.now() < deadline) || (reason === "killed" && ++killed < run.startsMax)
+      })
     )
   })
 

@@ -83,7 +83,7 @@ describe("guardian serve", () => {
     const { code, stderr } = await guardian(["serve", "--data-dir", sample.dataDir], {
       env: { GUARDIAN_AUDIT_HOUR: "25" }
     })
-    expect(stderr).toContain("GUARDIAN_AUDIT_HOUR must be 0 to 24, not 25")
+    expect(stderr).toContain('GUARDIAN_AUDIT_HOUR must be a whole number from 0 to 24, not "25"')
     expect(code).toBe(1)
   })
 })

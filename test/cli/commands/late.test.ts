@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { run } from "../CommandRun.ts"
+import { guardian } from "../GuardianProcess.ts"
 import type { SampleInstallation } from "../SampleInstallation.ts"
 import { sampleInstallation } from "../SampleInstallation.ts"
 
@@ -34,9 +35,17 @@ describe("guardian late", () => {
   it("refuses what is no day, no limit or no amendment", async () => {
     const failureOf = async (...args: ReadonlyArray<string>) =>
       (await run(["late", ...args, "--data-dir", sample.dataDir])).failure
-    expect(await failureOf("list", "--day", "yesterday")).toMatch(/is no day/)
-    expect(await failureOf("list", "--limit", "0")).toMatch(/--limit must be 1 or more/)
-    expect(await failureOf("amend", "--day", "2026-13-01")).toMatch(/is no day/)
+    for (
+      const [args, expected] of [
+        [["list", "--day", "yesterday"], "a day, as 2026-03-01"],
+        [["list", "--limit", "0"], "1 or more"],
+        [["amend", "--day", "2026-13-01"], "a day, as 2026-03-01"]
+      ] as const
+    ) {
+      const { code, stderr, stdout } = await guardian(["late", ...args, "--data-dir", sample.dataDir])
+      expect(code).toBe(2)
+      expect(stdout + stderr).toContain(`"${args[2]}". Expected: ${expected}`)
+    }
     expect(await failureOf("revert", "12345678")).toMatch(/no amendment 12345678/)
   })
 })

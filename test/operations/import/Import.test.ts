@@ -56,6 +56,19 @@ describe("import of CSV", () => {
     expect(events.map(({ eventId }) => eventId)).toEqual([id, id])
   })
 
+  it("takes a header without lines for a file without events", async () => {
+    const { records, summary } = await importText("user_id,timestamp\n")
+    expect(records).toEqual([])
+    expect(summary).toMatchObject({ events: 0, deadLettered: 0 })
+  })
+
+  it("reads JSON whose second line is broken as JSON", async () => {
+    const { deadLetters, events, plans } = await importText('{"user_id":"a","timestamp":1000000000}\nbroken\n')
+    expect(plans[0]!.format).toBe("jsonl")
+    expect(events).toHaveLength(1)
+    expect(deadLetters[0]!.headers!["guardian-dead-letter"]).toBe("invalid_json")
+  })
+
   it("keeps the file's order with asIs, dead letters in place", async () => {
     const { records } = await importText("user_id,timestamp\na,1000000002\nb\nc,1000000001\n", { asIs: true })
     expect(records.map(({ key }) => key.replace(/.*:/, ""))).toEqual(["a", "3", "c"])
@@ -308,6 +321,8 @@ describe("an import that cannot work says so before anything is appended", () =>
       /different lists/
     ],
     ["a header without an end", "a".repeat(300_000), {}, /no line ends/],
+    ["a column that stands twice and would be guessed", "user_id,timestamp,timestamp\na,1,2\n", {}, /stands 2 times/],
+    ["bytes that are no text", "PK\u0003\u0004\u0000\u0000,\n", {}, /is binary/],
     ["UTF-16", Buffer.from("\ufeffuser_id,time\n1,2\n", "utf16le"), {}, /UTF-16/]
   ])("%s", async (_, content, options, message) => {
     const error = await failing(content, options)

@@ -16,7 +16,14 @@ describe("mentions", () => {
   })
 
   it("does not find it within other words", () => {
-    for (const text of ["", "xa1", "a12", "2017a1", "a_1"]) expect(mentions(Buffer.from(text), "a1"), text).toBe(false)
+    for (const text of ["", "xa1", "a12", "2017a1", "a_1", "a1-b", "x.a1"]) {
+      expect(mentions(Buffer.from(text), "a1"), text).toBe(false)
+    }
+  })
+
+  it("does not find a number in a date", () => {
+    expect(mentions(Buffer.from('{"day":"2026-03-1"}'), "1")).toBe(false)
+    expect(mentions(Buffer.from('{"id":1}'), "1")).toBe(true)
   })
 
   it("finds it behind its length in Avro, whatever stands beside it", () => {
@@ -28,7 +35,9 @@ describe("mentions", () => {
   })
 
   it("quotes what has a meaning in regular expressions", () => {
-    expect(mentionSql("a.b|c").pattern).toBe("\\ba\\x{2e}b\\x{7c}c\\b")
+    expect(mentionSql("a.b|c").pattern).toBe(
+      "(?:^|[^A-Za-z0-9_.-])a\\x{2e}b\\x{7c}c(?:[^A-Za-z0-9_.-]|$)"
+    )
     expect(mentionSql("(é)").pattern).toBe("\\x{28}\\x{e9}\\x{29}")
   })
 })
