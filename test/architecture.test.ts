@@ -5,7 +5,9 @@ import { arrows, importsOf, linesMax, violations } from "./support/Architecture.
 
 const root = join(import.meta.dirname, "..")
 const sources = new Map(
-  globSync("src/**/*.ts", { cwd: root }).map((file) => [file, readFileSync(join(root, file), "utf8")])
+  globSync("src/**/*.{ts,tsx}", { cwd: root, exclude: ["src/dashboard/dist"] }).map((
+    file
+  ) => [file, readFileSync(join(root, file), "utf8")])
 )
 
 /** What Effect says of itself in the head of each module it exports. */
@@ -85,6 +87,13 @@ describe("the rules", () => {
       `import { x } from "../warehouse/embedded/Ports.ts"`,
       /adapter src\/warehouse\/embedded/
     ],
+    [
+      "more than types of the contract in the page",
+      "src/dashboard/A.ts",
+      `import { GuardianApi } from "../api/contract/GuardianApi.ts"`,
+      /only types of src\/api\/contract/
+    ],
+    ["a handler in the page", "src/dashboard/A.ts", `import type { Live } from "../api/Live.ts"`, /only types of src/],
     ["a file that is not there", "src/log/A.ts", `import { x } from "./Nowhere.ts"`, /does not exist/],
     ["test code in the product", "src/log/A.ts", `import { x } from "../../test/log/bench.ts"`, /outside src/],
     ["Effect in the core", "src/sessionizer/A.ts", `import { Effect } from "effect"`, /runs Effect of effect/],

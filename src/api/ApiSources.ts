@@ -1,7 +1,8 @@
 /** What the API reads from, and the one thing it writes with. */
 import { Context } from "effect"
 import type { Effect } from "effect"
-import type { LogError, PartitionRange } from "../log/EventLog.ts"
+import type { EventLog, LogError, PartitionRange } from "../log/EventLog.ts"
+import type { SchemaRegistry } from "../log/SchemaRegistry.ts"
 import type { Warehouse } from "../warehouse/Warehouse.ts"
 
 /** What a pipeline in the same process says of itself, for `/metrics`. */
@@ -22,6 +23,8 @@ export class ApiSources extends Context.Service<ApiSources, {
   readonly writer: Warehouse["Service"]
   /** By partition; undefined where the log is not at hand. */
   readonly logRanges: Effect.Effect<ReadonlyArray<PartitionRange> | undefined, LogError>
+  /** To read records of the log; undefined where it is not at hand. */
+  readonly reading: Context.Context<EventLog | SchemaRegistry> | undefined
   /** Undefined where the pipeline runs in another process. */
   readonly pipeline: (() => PipelineFigures) | undefined
 }>()("guardian/api/ApiSources") {}

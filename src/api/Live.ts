@@ -60,10 +60,12 @@ export class Live extends Context.Service<Live, {
 const current: Effect.Effect<State, Unavailable | TookTooLong, ApiSources | FreshData> = Effect.gen(function*() {
   const at = yield* Clock.currentTimeMillis
   const progress = yield* FreshData.use((data) => data.progress)
+  const partitions = yield* partitionProgress
   return {
     at: new Date(at).toISOString(),
     outcomes: outcomesOf(progress),
-    lag: totalLag(yield* partitionProgress),
+    partitions,
+    lag: totalLag(partitions),
     newest_findings: yield* ask<typeof Anomaly.Type>(newestSql),
     freshness: yield* freshness
   }

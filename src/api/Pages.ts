@@ -112,7 +112,7 @@ const served = (request: HttpServerRequest.HttpServerRequest, path: string, { by
 const noPageYet = HttpServerResponse.text(
   `<!doctype html><html lang="en"><meta charset="utf-8"><title>Clickstream Guardian</title>
 <h1>Clickstream Guardian</h1>
-<p>The API runs; the dashboard is not built here. Where to go from here:</p>
+<p>The API runs; the dashboard is not built here: <code>npm run build</code> makes it. Where to go from here:</p>
 <ul>
 <li><a href="/docs">/docs</a>: every question that can be asked, and <a href="/openapi.json">/openapi.json</a> for programs</li>
 <li><a href="/api/v1/metrics/daily">/api/v1/metrics/daily</a>: figures by day</li>

@@ -1,14 +1,16 @@
 /** The API's listener: its settings, its two clients of the warehouse, and Node's HTTP server. */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { Config, Effect, Layer, Option } from "effect"
+import { Config, Context, Effect, Layer, Option } from "effect"
 import { HttpRouter } from "effect/http"
 import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
 import { join } from "node:path"
 import { apiRoutes, apiServices, routerConfig } from "../api/ApiRoutes.ts"
 import { ApiSources } from "../api/ApiSources.ts"
 import type { PipelineFigures } from "../api/ApiSources.ts"
 import { checkAccess, parseKeys } from "../api/Keys.ts"
 import { EventLog } from "../log/EventLog.ts"
+import { SchemaRegistry } from "../log/SchemaRegistry.ts"
 import * as ClickHouseWarehouse from "../warehouse/ClickHouseWarehouse.ts"
 import { accessVariables, processVariables, SettingsError, wholeNumber } from "./Environment.ts"
 import type { Variable } from "./Environment.ts"
@@ -30,11 +32,12 @@ const pages = join(import.meta.dirname, "..", "dashboard", "dist")
 /** Listens until the scope ends, and says where. Refused: a public address without keys, a port that is taken. */
 export const listen = Effect.fnUntraced(function*(options: ApiServerOptions) {
   const settings = yield* apiSettings(options.port)
+  const made = server()
   yield* Layer.build(
     HttpRouter.serve(apiRoutes({ ...settings, pages }), { routerConfig, disableLogger: true, disableListenLog: true })
       .pipe(
         Layer.provide(
-          NodeHttpServer.layer(server, {
+          NodeHttpServer.layer(() => made, {
             host: settings.host,
             port: settings.port,
             gracefulShutdownTimeout: "1 second"
@@ -53,7 +56,9 @@ export const listen = Effect.fnUntraced(function*(options: ApiServerOptions) {
         })
       ))
   )
-  return `http://${settings.host.includes(":") ? `[${settings.host}]` : settings.host}:${settings.port}`
+  // Port 0 is any free one: say which it is.
+  const { port } = made.address() as AddressInfo
+  return `http://${settings.host.includes(":") ? `[${settings.host}]` : settings.host}:${port}`
 })
 
 const server = () => {
@@ -86,10 +91,14 @@ const sourcesLayer = (pipeline: ApiServerOptions["pipeline"]) =>
     Effect.gen(function*() {
       const running = yield* RunningWarehouse
       const log = yield* Effect.serviceOption(EventLog)
+      const registry = yield* Effect.serviceOption(SchemaRegistry)
       return ApiSources.of({
         reader: yield* ClickHouseWarehouse.make(running.address("reader")),
         writer: yield* ClickHouseWarehouse.make(running.address("writer")),
         logRanges: Option.isSome(log) ? log.value.ranges : Effect.succeed(undefined),
+        reading: Option.isSome(log) && Option.isSome(registry) ?
+          Context.make(EventLog, log.value).pipe(Context.add(SchemaRegistry, registry.value)) :
+          undefined,
         pipeline
       })
     })

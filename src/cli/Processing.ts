@@ -21,13 +21,10 @@ import { deadLetterSink, ownPipeline, RunningWarehouse } from "./Installation.ts
 const startWithin = "1 minute"
 const lookEvery = "200 millis"
 
-/**
- * Recovery needs the machine for itself: the KPI views stand still until something has been written, merges until the past is read
- * back.
- */
+/** Recovery needs the machine for itself: the KPI views and merges stand still until the past is read back. */
 const quietStart = Effect.fnUntraced(function*(status: PipelineStatus) {
   yield* pausedMerges
-  yield* goOnWhen("the KPI views", () => status.flushes > 0, startKpis)
+  yield* goOnWhen("the KPI views", () => status.isRecollected, startKpis)
   yield* goOnWhen("merges", () => status.isRecollected, startMerges)
 })
 

@@ -100,7 +100,7 @@ const makeLoop = Effect.fnUntraced(function*(processor: Processor, options: Pipe
   // What came in since the crash is shown first: the rest of the past is read back behind it.
   yield* Deferred.await(written).pipe(
     Effect.timeoutOption(recollectAfterMs),
-    Effect.andThen(waitOut(recollect(processor))),
+    Effect.andThen(waitOut(recollect(processor, limits.visitorsInMemoryMax))),
     Effect.andThen(Effect.sync(() => {
       status.isRecollected = true
     })),
@@ -223,14 +223,20 @@ const readAll = Effect.fnUntraced(function*(processor: Processor, options: Pipel
       )
     )
   }
-  /** What has arrived, without waiting: at most one batch per partition at a time. */
+  const all = Math.max(1, processor.cores.length)
+  let batchesMax = processor.cores.some(({ idsComplete }) => !idsComplete) ? 1 : all
+  /**
+   * What has arrived, without waiting: at most one batch per partition at a time. After a restart the very first goes alone: the
+   * fewer visitors are to be read back, the sooner there is a new row.
+   */
   const take = Effect.gen(function*() {
     const arrived: Array<EventBatch> = []
-    while (arrived.length < processor.cores.length) {
+    while (arrived.length < batchesMax) {
       const batch = yield* Queue.poll(queue)
       if (Option.isNone(batch)) break
       arrived.push(batch.value)
     }
+    if (arrived.length > 0) batchesMax = all
     return arrived
   })
   return { batches: { take, ends }, failed, wake }

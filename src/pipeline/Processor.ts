@@ -91,6 +91,12 @@ export class Processor {
     this.#partition(partition).core.load(history)
   }
 
+  /** Takes a visitor back before anybody asks for it, while its partition has fewer than its share of `visitorsMax`. */
+  preload(partition: Partition, history: VisitorHistory, readFrom: number, visitorsMax: number): void {
+    const { core } = this.#partition(partition)
+    if (core.visitorsInMemory < this.#share(visitorsMax)) core.preload(history, readFrom)
+  }
+
   step(batch: EventBatch): void {
     const owned = this.#partition(batch.partition)
     owned.core.step(batch)
@@ -137,8 +143,12 @@ export class Processor {
 
   /** Keeps at most `visitorsMax` visitors in memory, spread evenly over the partitions. */
   evict(visitorsMax: number): void {
-    const share = Math.floor(visitorsMax / Math.max(1, this.#owned.size))
+    const share = this.#share(visitorsMax)
     for (const { core, durable } of this.#owned.values()) core.evict(share, durable)
+  }
+
+  #share(visitorsMax: number): number {
+    return Math.floor(visitorsMax / Math.max(1, this.#owned.size))
   }
 
   #partition(partition: Partition): Owned {

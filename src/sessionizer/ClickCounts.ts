@@ -3,6 +3,7 @@
  * them than the least threshold.
  */
 import type { EpochMillis } from "../domain/Identifiers.ts"
+import type { ClickHistory } from "./ClickHistory.ts"
 import { ClickRing } from "./ClickRing.ts"
 import type { RuleBook } from "./Clicks.ts"
 import { Clicks } from "./Clicks.ts"
@@ -47,6 +48,19 @@ export class ClickCounts {
     return clicks
   }
 
+  /** Takes the clicks of a visitor back that has none here yet. */
+  restore(visitor: number, history: ClickHistory, recentFrom: number): void {
+    const past = history.inTimeOrder(recentFrom)
+    if (past.size > this.#clicksBelow) {
+      this.#busy.set(visitor, Clicks.restored(past))
+      this.#visitors.setClicksAtMost(visitor, busy)
+    } else {
+      for (let i = 0; i < past.size; i++) {
+        this.note(visitor, past.times[i]! as EpochMillis, past.items[i]!, recentFrom)
+      }
+    }
+  }
+
   drop(visitor: number): void {
     this.#busy.delete(visitor)
   }
@@ -54,6 +68,6 @@ export class ClickCounts {
   #before(newest: number): Clicks {
     const clicks: Array<{ eventTs: number; item: string }> = []
     this.#ring.each(newest, (eventTs, item) => clicks.push({ eventTs, item }))
-    return new Clicks(clicks.slice(1))
+    return Clicks.of(clicks.slice(1))
   }
 }

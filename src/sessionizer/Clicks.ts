@@ -3,9 +3,10 @@
  * clicks for any window and never get this: theirs stay in the `ClickRing`. From the threshold on, a window is counted by its
  * finding, not by scans.
  */
-import type { EpochMillis, Offset, SessionId, VisitorId } from "../domain/Identifiers.ts"
+import type { EpochMillis, VisitorId } from "../domain/Identifiers.ts"
 import type { CoreSettings } from "../domain/Settings.ts"
 import { longestWindowMs } from "../domain/Settings.ts"
+import type { Click, ClickHistory } from "./ClickHistory.ts"
 import { Finding } from "./Finding.ts"
 import { botLike } from "./rules/BotLike.ts"
 import { highFrequency } from "./rules/HighFrequency.ts"
@@ -37,15 +38,6 @@ export const makeRuleBook = (settings: CoreSettings): RuleBook => ({
   }))
 })
 
-/** A click that was accepted. */
-export interface Click {
-  readonly eventTs: EpochMillis
-  readonly item: string
-  readonly offset: Offset
-  readonly appendedAt: EpochMillis
-  readonly sessionId: SessionId
-}
-
 /** The clicks of one visitor who has more than the least threshold of them. */
 export class Clicks {
   readonly #times: Array<number>
@@ -53,12 +45,26 @@ export class Clicks {
   /** By rule: findings by window start. */
   #open: Array<Map<number, Finding>> | undefined = undefined
   #openSweptAt = 0
+  /** What was read back: windows that reach into it are judged when a click comes into them. */
+  #past: ClickHistory | undefined = undefined
 
-  /** From the clicks so far, in any order. */
-  constructor(clicks: ReadonlyArray<{ readonly eventTs: number; readonly item: string }>) {
+  /** From the clicks so far, in time order. */
+  private constructor(times: Array<number>, items: Array<string>) {
+    this.#times = times
+    this.#items = items
+  }
+
+  /** From clicks in any order, none of which made a rule look. */
+  static of(clicks: ReadonlyArray<{ readonly eventTs: number; readonly item: string }>): Clicks {
     const sorted = clicks.toSorted((a, b) => a.eventTs - b.eventTs)
-    this.#times = sorted.map(({ eventTs }) => eventTs)
-    this.#items = sorted.map(({ item }) => item)
+    return new Clicks(sorted.map(({ eventTs }) => eventTs), sorted.map(({ item }) => item))
+  }
+
+  /** From what was read back, in time order. */
+  static restored(past: ClickHistory): Clicks {
+    const clicks = new Clicks(Array.from(past.times.subarray(0, past.size)), past.items.slice())
+    clicks.#past = past
+    return clicks
   }
 
   /**
@@ -68,6 +74,9 @@ export class Clicks {
   add(book: RuleBook, visitorId: VisitorId, click: Click, seenFrom: number, changed: (finding: Finding) => void): void {
     this.#forget(seenFrom - book.longestWindowMs)
     this.#insert(click)
+    if (this.#past !== undefined && this.#past.times[this.#past.size - 1]! < seenFrom - book.longestWindowMs) {
+      this.#past = undefined
+    }
     for (let r = 0; r < book.entries.length; r++) {
       const { clicksBelow, rule, slideMs, windowMs } = book.entries[r]!
       for (
@@ -78,14 +87,13 @@ export class Clicks {
         let finding = this.#open?.[r]!.get(start)
         if (finding === undefined) {
           if (start + windowMs <= seenFrom || this.#count(start, start + windowMs) <= clicksBelow) continue
-          finding = this.#openFinding(
-            r,
-            new Finding(rule, visitorId, start as EpochMillis, (start + windowMs) as EpochMillis),
-            book
-          )
+          finding = new Finding(rule, visitorId, start as EpochMillis, (start + windowMs) as EpochMillis)
+          if (this.#replay(finding, clicksBelow, book.settings)) count(finding, click.item)
+          else this.#countAll(finding)
+          this.#open ??= book.entries.map(() => new Map())
+          this.#open[r]!.set(start, finding)
         } else {
-          finding.clicks++
-          if (click.item !== "") finding.items.add(click.item)
+          count(finding, click.item)
         }
         if (judge(finding, click, book.settings)) changed(finding)
       }
@@ -120,15 +128,30 @@ export class Clicks {
     return lowerBound(times, to) - lowerBound(times, from)
   }
 
-  #openFinding(r: number, finding: Finding, book: RuleBook): Finding {
-    this.#open ??= book.entries.map(() => new Map())
+  /** Counts all clicks of a window that no rule has looked at. */
+  #countAll(finding: Finding): void {
     const end = lowerBound(this.#times, finding.windowEnd)
-    for (let i = lowerBound(this.#times, finding.windowStart); i < end; i++) {
-      finding.clicks++
-      if (this.#items[i] !== "") finding.items.add(this.#items[i]!)
+    for (let i = lowerBound(this.#times, finding.windowStart); i < end; i++) count(finding, this.#items[i]!)
+  }
+
+  /**
+   * Judges a window as it was judged before: by the clicks that were read back, as they came. False when they were too few for
+   * any verdict. There are no others in the window then but the one that opens it: each later one would have.
+   */
+  #replay(finding: Finding, clicksBelow: number, settings: CoreSettings): boolean {
+    const past = this.#past
+    if (past === undefined) return false
+    const times = past.times.subarray(0, past.size)
+    const from = lowerBound(times, finding.windowStart)
+    const to = lowerBound(times, finding.windowEnd)
+    if (to - from <= clicksBelow) return false
+    const asTheyCame = Array.from({ length: to - from }, (_, i) => from + i)
+      .sort((a, b) => past.offsets[a]! - past.offsets[b]!)
+    for (const i of asTheyCame) {
+      count(finding, past.items[i]!)
+      if (finding.clicks > clicksBelow) judge(finding, past.at(i), settings)
     }
-    this.#open[r]!.set(finding.windowStart, finding)
-    return finding
+    return true
   }
 
   #sweep(seenFrom: number): void {
@@ -137,6 +160,11 @@ export class Clicks {
       for (const [start, finding] of findings) if (finding.windowEnd <= seenFrom) findings.delete(start)
     }
   }
+}
+
+const count = (finding: Finding, item: string): void => {
+  finding.clicks++
+  if (item !== "") finding.items.add(item)
 }
 
 /** Brings the verdict up to date with a click that is already counted; true when there is a row to write. */
@@ -154,7 +182,7 @@ const judge = (finding: Finding, click: Click, settings: CoreSettings): boolean 
 }
 
 /** Index of the first time >= `from`. */
-const lowerBound = (times: ReadonlyArray<number>, from: number): number => {
+const lowerBound = (times: ArrayLike<number>, from: number): number => {
   let low = 0
   let high = times.length
   while (low < high) {

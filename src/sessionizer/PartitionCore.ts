@@ -66,6 +66,7 @@ export class PartitionCore {
   /** Changes that are written: their memory is for the next ones. */
   #spare: Changes | undefined = undefined
   #coldSweptAt = -Infinity
+  #hasEvicted = false
   /** Fingerprints of the batch at hand; kept for the next one. */
   #prints = new Int32Array(0)
   readonly #fingerprintText = new FingerprintText()
@@ -155,9 +156,14 @@ export class PartitionCore {
     }
   }
 
-  /** Takes a visitor back into memory. An empty history is noted too: it is not asked for again. */
+  /**
+   * Takes a visitor back into memory, unless it is there: what it did since then is not in its history. An empty history is noted
+   * too: it is not asked for again.
+   */
   load(history: VisitorHistory): void {
-    const visitor = this.#remembered(history.visitorId)
+    const { found, idHash, length, view } = this.#look(history.visitorId)
+    if (found !== nobody) return
+    const visitor = this.#newVisitor(idHash, view, 0, length)
     for (const groups of groupsOfSessions(history.sessions, this.settings.gapMs)) {
       const session = this.#sessions.restore(visitor, groups)
       this.#sessions.setOlder(session, this.#visitors.session(visitor))
@@ -165,16 +171,18 @@ export class PartitionCore {
     }
     this.#chains.forget(visitor, this.reachableFrom)
     for (const { prints, times } of history.seen) this.remember(prints, times, times.length)
-    for (const click of history.clicks) {
-      if (click.eventTs < this.recentFrom) continue
-      this.#clicks.note(visitor, click.eventTs, click.item, this.recentFrom)?.add(
-        this.#rules,
-        history.visitorId,
-        click,
-        this.seenFrom,
-        ignoreFinding
-      )
-    }
+    this.#clicks.restore(visitor, history.clicks, this.recentFrom)
+  }
+
+  /**
+   * Takes a cold visitor back whom nobody has asked for.
+   * @param readFrom the history has all events from this time on
+   */
+  preload(history: VisitorHistory, readFrom: number): void {
+    // Who was evicted meanwhile may have done more than its history says.
+    if (this.#hasEvicted) return
+    const from = this.cold.readFrom(this.#look(history.visitorId).idHash & positive, this.reachableFrom)
+    if (from !== undefined && from >= readFrom) this.load(history)
   }
 
   /** Makes room for so many ids. */
@@ -277,6 +285,7 @@ export class PartitionCore {
         this.cold.add(this.#visitors.hash(visitor) & positive, from, this.#sessions.endedAt(newest))
       }
       this.#drop(visitor)
+      this.#hasEvicted = true
     })
   }
 
@@ -411,13 +420,12 @@ export class PartitionCore {
     return this.#newVisitor(this.#visitorHash(index), events.view, events.places[at]!, events.places[at + 1]!)
   }
 
-  /** The visitor with this id, which the warehouse remembers. */
-  #remembered(id: VisitorId): number {
+  /** The visitor with this id, as text. */
+  #look(id: VisitorId) {
     this.#id.set(id)
     const { length, view } = this.#id
     const idHash = murmur2(view, 0, length, partitionerSeed)
-    const found = this.#visitors.find(idHash, view, 0, length)
-    return found !== nobody ? found : this.#newVisitor(idHash, view, 0, length)
+    return { found: this.#visitors.find(idHash, view, 0, length), idHash, length, view }
   }
 
   #visitorHash(index: number): number {
@@ -483,5 +491,3 @@ const printStride = fingerprintWords + 1
 /** A visitor's hash is that of Kafka's partitioner, without its highest bit: ClickHouse's kafkaMurmurHash. */
 const partitionerSeed = 0x9747b28c
 const positive = 0x7fffffff
-
-const ignoreFinding = (): void => {}

@@ -1,6 +1,6 @@
 /** What recovery reads back of a visitor: all that the warehouse knows of it that still matters, below the durable offset. */
 import type { VisitorId } from "../domain/Identifiers.ts"
-import type { Click } from "./Clicks.ts"
+import type { ClickHistory } from "./ClickHistory.ts"
 import type { SessionParts } from "./SessionParts.ts"
 
 /** Ids that may still count as seen. */
@@ -15,6 +15,6 @@ export interface VisitorHistory {
   readonly visitorId: VisitorId
   readonly sessions: ReadonlyArray<SessionParts>
   readonly seen: ReadonlyArray<SeenHistory>
-  /** Clicks that rule windows may still need, in offset order. */
-  readonly clicks: ReadonlyArray<Click>
+  /** Clicks that rule windows may still need. */
+  readonly clicks: ClickHistory
 }

@@ -11,14 +11,17 @@ import { reachable, time } from "./RecoverySql.ts"
 import { RowBinaryReader } from "./RowBinaryReader.ts"
 import type { Checkpoint, PartitionBounds, SeenIdsTaker } from "./StateStore.ts"
 import { StateStore } from "./StateStore.ts"
-import { readHistories } from "./VisitorHistories.ts"
+import { busyEvents, readHistories, readOpenHistories } from "./VisitorHistories.ts"
 import { Warehouse } from "./Warehouse.ts"
 
-export const layer = (settings: CoreSettings): Layer.Layer<StateStore, never, Warehouse> =>
-  Layer.effect(StateStore, make(settings))
+/** @param busyEventsMin a visitor with so many events in a session is read apart */
+export const layer = (
+  settings: CoreSettings,
+  busyEventsMin: number = busyEvents
+): Layer.Layer<StateStore, never, Warehouse> => Layer.effect(StateStore, make(settings, busyEventsMin))
 
 const make = Effect.fnUntraced(
-  function*(settings: CoreSettings): Effect.fn.Return<StateStore["Service"], never, Warehouse> {
+  function*(settings: CoreSettings, busyEventsMin: number): Effect.fn.Return<StateStore["Service"], never, Warehouse> {
     const warehouse = yield* Warehouse
     return StateStore.of({
       checkpoints: Effect.map(warehouse.query(checkpointsSql), (rows) => rows.map(checkpointOf)),
@@ -41,7 +44,9 @@ const make = Effect.fnUntraced(
         yield* warehouse.queryRows(seenIdsSql(known), seenIdBytes, (rows) => ids.take(rows))
         ids.end()
       }),
-      histories: (request, visit) => readHistories(warehouse, request, settings.reportingCurrency, visit),
+      openHistories: (request, visit) => readOpenHistories(warehouse, request, settings.reportingCurrency, visit),
+      histories: (request, visit) =>
+        readHistories(warehouse, request, settings.reportingCurrency, busyEventsMin, visit),
       disagreements: Effect.map(warehouse.query(disagreementsSql), (rows) =>
         rows.map((row) => ({
           partition: Number(row["partition"]),

@@ -53,6 +53,17 @@ export interface HistoryRequest {
   >
 }
 
+/** What is read of all visitors whose sessions may still grow. */
+export interface OpenHistoriesRequest {
+  readonly partitions: ReadonlyArray<PartitionBounds & { readonly reachableFrom: number; readonly recentFrom: number }>
+  /** Events before it are left out: the histories of some visitors are not whole then. */
+  readonly from: number
+  /** About how many visitors there are. */
+  readonly visitors: number
+  /** Asked between one share of the visitors and the next. */
+  readonly isEnough: () => boolean
+}
+
 /** Takes ids in. */
 export interface SeenIdsTaker {
   /** About so many will come. */
@@ -80,6 +91,8 @@ export class StateStore extends Context.Service<StateStore, {
     partitions: ReadonlyArray<PartitionBounds & { readonly seenFrom: number }>,
     taker: SeenIdsTaker
   ): Effect.Effect<void, WarehouseError>
+  /** Shows the histories, without ids, of visitors whose sessions may still grow, whoever they are, as far as they are wanted. */
+  openHistories(request: OpenHistoriesRequest, visit: VisitHistory): Effect.Effect<void, WarehouseError>
   /** Shows a history for every visitor asked for, empty ones included, as soon as it is there. After a failure some were shown. */
   histories(request: HistoryRequest, visit: VisitHistory): Effect.Effect<void, WarehouseError>
   /** Offsets below which runs of the same core version have decided differently; none is good. */

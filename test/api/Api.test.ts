@@ -181,11 +181,21 @@ layer(ShopOpen, { excludeTestServices: true, timeout: "60 seconds" })("the API",
       assert.deepStrictEqual(dead.data.map(({ value_base64 }) => Buffer.from(value_base64, "base64").toString()), [
         "no event"
       ])
+      const letter = yield* client.operations.trace({ params: { event_id: "event" } })
+      assert.deepStrictEqual(letter.data.map(({ outcome }) => outcome), ["dead-lettered"])
+      const runs = yield* client.operations.runs({ query: { limit: 5 } })
+      const [written] = yield* sql("SELECT uniqExact(run_id) AS runs, count() AS checkpoints FROM checkpoints")
+      assert.deepStrictEqual(
+        [runs.data.length, runs.data.reduce((sum, { checkpoints }) => sum + checkpoints, 0)],
+        [Number(written!["runs"]), Number(written!["checkpoints"])]
+      )
+      assert.isAbove(runs.data.length, 0)
       assert.deepStrictEqual((yield* client.operations.audits({ query: { limit: 5 } })).data, [])
       const live = yield* client.operations.live()
       const states = yield* live.pipe(Stream.take(2), Stream.runCollect)
       assert.strictEqual(states.length, 2)
       assert.strictEqual(states[0]!.outcomes.late, 2)
+      assert.deepStrictEqual(states[0]!.partitions, (yield* client.operations.pipeline()).data.partitions)
     }))
 
   it.effect("gives rows as CSV and Parquet, and a final day an ETag", () =>

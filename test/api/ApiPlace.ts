@@ -32,6 +32,7 @@ export const apiPlace = Effect.fnUntraced(function*(warehouse: Warehouse["Servic
     reader,
     writer: warehouse,
     logRanges: Effect.succeed(options.ranges),
+    reading: undefined,
     pipeline: undefined
   })
   yield* Layer.build(

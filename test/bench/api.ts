@@ -83,7 +83,13 @@ const program = Effect.gen(function*() {
           Effect.map(
             make(server.address("reader")),
             (reader) =>
-              ApiSources.of({ reader, writer: warehouse, logRanges: Effect.succeed(undefined), pipeline: undefined })
+              ApiSources.of({
+                reader,
+                writer: warehouse,
+                logRanges: Effect.succeed(undefined),
+                pipeline: undefined,
+                reading: undefined
+              })
           )
         )
       )

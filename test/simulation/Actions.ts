@@ -54,7 +54,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constant("flush"), steps: fc.integer({ min: 1, max: 3 }) }) },
   { weight: 5, arbitrary: fc.constant({ do: "flush", steps: allSteps }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("lose"), lands: landing }) },
-  { weight: 4, arbitrary: fc.record({ do: fc.constant("recollect"), steps: fc.integer({ min: 1, max: 4 }) }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant("recollect"), steps: fc.integer({ min: 1, max: 6 }) }) },
   { weight: 2, arbitrary: fc.constant({ do: "evict" }) },
   {
     weight: 4,

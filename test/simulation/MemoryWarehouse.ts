@@ -4,8 +4,9 @@
  * one content.
  */
 import { isClick } from "../../src/domain/ClickEvent.ts"
-import type { EpochMillis, Offset, Partition, SessionId } from "../../src/domain/Identifiers.ts"
+import type { EpochMillis, Offset, Partition, SessionId, VisitorId } from "../../src/domain/Identifiers.ts"
 import { positiveMurmur2 } from "../../src/domain/Murmur2.ts"
+import { ClickHistory } from "../../src/sessionizer/ClickHistory.ts"
 import { FingerprintText, fingerprintWords } from "../../src/sessionizer/Fingerprint.ts"
 import type { SessionParts } from "../../src/sessionizer/SessionParts.ts"
 import type { SeenHistory, VisitorHistory } from "../../src/sessionizer/VisitorHistory.ts"
@@ -13,6 +14,7 @@ import { noWatermark } from "../../src/warehouse/FlushBlocks.ts"
 import type {
   Checkpoint,
   HistoryRequest,
+  OpenHistoriesRequest,
   PartitionBounds,
   SeenIdsTaker,
   VisitOpenVisitor
@@ -123,28 +125,29 @@ export class MemoryWarehouse {
       const from = Math.min(...bounds.values())
       return [...visitors.keys()].map((visitorId) => {
         if (bounds.get(visitorId) === Infinity) {
-          return { partition, history: { visitorId, sessions: [], seen: [], clicks: [] } }
+          return { partition, history: { visitorId, sessions: [], seen: [], clicks: new ClickHistory() } }
         }
-        const events = this.rows("events_raw").filter((row) =>
-          row["visitor_id"] === visitorId && row["partition"] === partition && row["offset"] < durable
-        ).sort((a, b) => a["offset"] - b["offset"])
-        return {
-          partition,
-          history: {
-            visitorId,
-            sessions: groupParts(events.filter((row) => row["event_ts"] >= from)),
-            seen: events.filter((row) => withIds && row["event_ts"] >= recentFrom).map(seenOf),
-            clicks: events.filter((row) => row["event_ts"] >= recentFrom && isClick(row["event_type"])).map((row) => ({
-              eventTs: row["event_ts"],
-              item: row["item_id"],
-              offset: row["offset"],
-              appendedAt: row["appended_at"],
-              sessionId: row["session_id"]
-            }))
-          }
-        }
+        const events = this.#events(partition, durable).filter((row) => row["visitor_id"] === visitorId)
+        return { partition, history: historyOf(visitorId, events, { from, recentFrom, withIds }) }
       })
     })
+  }
+
+  openHistories(
+    { from, partitions }: OpenHistoriesRequest
+  ): ReadonlyArray<{ readonly partition: Partition; readonly history: VisitorHistory }> {
+    return partitions.flatMap(({ durable, partition, recentFrom }) =>
+      [...Map.groupBy(this.#events(partition, durable), (row) => row["visitor_id"])].map(([visitorId, events]) => ({
+        partition,
+        history: historyOf(visitorId, events, { from, recentFrom, withIds: false })
+      }))
+    )
+  }
+
+  /** Events below an offset, in log order. */
+  #events(partition: Partition, durable: Offset): ReadonlyArray<Row> {
+    return this.rows("events_raw").filter((row) => row["partition"] === partition && row["offset"] < durable)
+      .toSorted((a, b) => a["offset"] - b["offset"])
   }
 
   seenIds(
@@ -203,6 +206,27 @@ const seenOf = (row: Row): SeenHistory => {
   const prints = new Int32Array(fingerprintWords)
   fingerprintText.ofStrings(row["visitor_id"], row["event_id"], prints, 0)
   return { prints, times: Float64Array.of(row["event_ts"]) }
+}
+
+const historyOf = (
+  visitorId: VisitorId,
+  events: ReadonlyArray<Row>,
+  { from, recentFrom, withIds }: { readonly from: number; readonly recentFrom: number; readonly withIds: boolean }
+): VisitorHistory => ({
+  visitorId,
+  sessions: groupParts(events.filter((row) => row["event_ts"] >= from)),
+  seen: events.filter((row) => withIds && row["event_ts"] >= recentFrom).map(seenOf),
+  clicks: clicksOf(
+    events.filter((row) => row["event_ts"] >= Math.max(from, recentFrom) && isClick(row["event_type"]))
+  )
+})
+
+const clicksOf = (rows: ReadonlyArray<Row>): ClickHistory => {
+  const clicks = new ClickHistory()
+  for (const row of rows) {
+    clicks.add(row["event_ts"], row["item_id"], row["offset"], row["appended_at"], row["session_id"])
+  }
+  return clicks
 }
 
 const groupParts = (events: ReadonlyArray<Row>): ReadonlyArray<SessionParts> => {

@@ -469,6 +469,25 @@ export const mutations: ReadonlyArray<Mutation> = [
     ]
   },
   {
+    mistake: "windows of clicks that were read back are judged as if nobody had looked at them",
+    runs: 700,
+    edits: [[clicks, "if (to - from <= clicksBelow) return false", "if (to - from > 0) return false"]]
+  },
+  {
+    mistake: "who was evicted meanwhile is read back as he was before",
+    runs: 5_000,
+    edits: [[core, "if (this.#hasEvicted) return", "if (this.#hasEvicted && this.cold.size === 0) return"]]
+  },
+  {
+    mistake: "a visitor read back before it is seen, with the end of its session only",
+    runs: 5_000,
+    edits: [[
+      core,
+      "if (from !== undefined && from >= readFrom) this.load(history)",
+      "if (from !== undefined) this.load(history)"
+    ]]
+  },
+  {
     mistake: "touched days under way beside the checkpoint",
     runs: 200,
     edits: [

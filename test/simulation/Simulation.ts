@@ -20,6 +20,8 @@ import { check } from "./Checks.ts"
 import { MemoryWarehouse } from "./MemoryWarehouse.ts"
 import type { LogRecord, Scenario } from "./Scenario.ts"
 
+/** Visitors of a partition that are read back before they are seen: few, so that some are not. */
+const visitorsMax = 12
 /** Owners alive at once: more than one means that the others are zombies. */
 const ownersMax = 3
 
@@ -107,7 +109,7 @@ class Owner {
   }
 
   *#recollect(): Generator<void, void> {
-    const recollection = new Recollection(this.#processor)
+    const recollection = new Recollection(this.#processor, visitorsMax)
     const visitors: Array<Parameters<VisitOpenVisitor>> = []
     this.#warehouse.openVisitors(recollection.bounds, (...visitor) => visitors.push(visitor))
     yield
@@ -122,6 +124,11 @@ class Owner {
     yield
     for (const each of ids) recollection.ids.take(...each)
     recollection.idsComplete()
+    yield
+    const request = recollection.openHistories
+    const histories = this.#warehouse.openHistories(request)
+    yield
+    for (const { history, partition } of histories) recollection.preload(request.from)(partition, history)
   }
 
   /** Reads the next records of every partition, a few of each. */

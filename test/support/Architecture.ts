@@ -14,12 +14,15 @@ export const arrows: Readonly<Record<string, ReadonlyArray<string>>> = {
   operations: ["domain", "sessionizer", "log", "warehouse", "pipeline"],
   collector: ["domain", "log"],
   api: ["domain", "log", "warehouse", "operations"],
+  dashboard: ["api"],
   cli: ["domain", "sessionizer", "log", "warehouse", "pipeline", "operations", "collector", "api"]
 }
 
 /** Adapters: nothing outside such a folder knows it, but the folder that wires everything. */
 const adapters = ["src/log/sqlite/", "src/log/kafka/", "src/log/registry/", "src/warehouse/embedded/"]
 const wiring = "src/cli/"
+/** What the browser's side shares with the server: shapes, nothing that runs. */
+const contract = "src/api/contract/"
 
 /** Unstable parts of Effect that a folder needs all the same: pinned, and nowhere else. */
 const unstableIn: Readonly<Record<string, ReadonlyArray<string>>> = {
@@ -82,13 +85,16 @@ export const importsOf = (file: string, text: string): ReadonlyArray<Import> =>
 
 const folderOf = (file: string): string => file.split("/")[1]!
 
-const wrongImport = (file: string, { file: target }: Import, sources: Sources): ReadonlyArray<string> => {
+const wrongImport = (file: string, { file: target, typeOnly }: Import, sources: Sources): ReadonlyArray<string> => {
   if (target === undefined) return []
   if (!target.startsWith("src/")) return target === "package.json" ? [] : [`${file} imports ${target}, outside src/`]
   if (!sources.has(target)) return [`${file} imports ${target}, which does not exist`]
   const from = folderOf(file)
   const to = folderOf(target)
   if (from !== to && !(arrows[from] ?? []).includes(to)) return [`${file} imports ${target}: no arrow ${from} -> ${to}`]
+  if (from === "dashboard" && to !== from && !(typeOnly && target.startsWith(contract))) {
+    return [`${file} imports ${target}: a page knows only types of ${contract}`]
+  }
   return adapters.filter((folder) => target.startsWith(folder) && !file.startsWith(folder) && !file.startsWith(wiring))
     .map((folder) => `${file} imports ${target}: only ${wiring} may know the adapter ${folder}`)
 }

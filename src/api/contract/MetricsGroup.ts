@@ -24,9 +24,12 @@ export const DailyMetrics = Schema.Struct({
   late_events: Count,
   late_repeat: Count,
   late_revenue: Money,
+  amended_events: Count.annotate({ description: "Late events that amendments have folded in" }),
   status: Schema.Literals(["provisional", "settled", "final"]),
   open_sessions: Count,
   verdicts: Count,
+  reopened_at: Schema.NullOr(Time).annotate({ description: "When a person last changed the day while it was final" }),
+  reopened_by: Schema.String.annotate({ description: "Who that was; empty: nobody" }),
   time_zone: Schema.String,
   refreshed_at: Time
 }).annotate({ identifier: "DailyMetrics" })

@@ -74,11 +74,20 @@ export const AuditCheck = Schema.Struct({
   unchecked: Schema.String.annotate({ description: "What it could not look at, and why; empty: it looked at all" })
 }).annotate({ identifier: "AuditCheck" })
 
+export const PipelineRun = Schema.Struct({
+  run_id: Schema.String,
+  first_checkpoint_at: Time,
+  last_checkpoint_at: Time,
+  checkpoints: Count,
+  partitions: Count.annotate({ description: "Of which it wrote checkpoints" }),
+  core_version: Count
+}).annotate({ identifier: "PipelineRun" })
+
 export const Traced = Schema.Struct({
   partition: Count,
   offset: Count,
   appended_at: Time,
-  outcome: Schema.Literals(["accepted", "late", "rejected", "dead-lettered"]),
+  outcome: Schema.Literals(["accepted", "duplicate", "late", "rejected", "dead-lettered"]),
   why: Schema.String,
   visitor_id: Schema.NullOr(Schema.String),
   session_id: Schema.NullOr(Schema.String)
@@ -87,6 +96,7 @@ export const Traced = Schema.Struct({
 export const LiveState = Schema.Struct({
   at: Time,
   outcomes: Outcomes,
+  partitions: Schema.Array(PartitionProgress),
   lag: Schema.NullOr(Count),
   newest_findings: Schema.Array(Anomaly),
   freshness: Freshness
@@ -102,7 +112,8 @@ export class OperationsGroup extends HttpApiGroup.make("operations").add(
   }).annotateMerge(OpenApi.annotations({
     summary: "What became of an event",
     description:
-      "Every stored record with this id. Repetitions that were dropped as duplicates are only in the log: guardian trace finds them."
+      "Every stored record with this id, dead letters that mention it, and the duplicates among the 200,000 records of the log that " +
+      "follow an accepted one. guardian trace looks through all of the log."
   })),
   HttpApiEndpoint.get("stats", "/stats", { success: Answer(Stats), error: dataProblems }).annotateMerge(
     OpenApi.annotations({ summary: "Records by outcome, and what there is" })
@@ -124,6 +135,10 @@ export class OperationsGroup extends HttpApiGroup.make("operations").add(
     ),
   HttpApiEndpoint.get("audits", "/audits", { query: { limit }, success: Page(AuditCheck), error: dataProblems })
     .annotateMerge(OpenApi.annotations({ summary: "Checks of the newest audits" })),
+  HttpApiEndpoint.get("runs", "/runs", { query: { limit }, success: Page(PipelineRun), error: dataProblems })
+    .annotateMerge(asRowFormats).annotateMerge(
+      OpenApi.annotations({ summary: "Runs of the pipeline by the checkpoints they wrote, newest first" })
+    ),
   HttpApiEndpoint.get("live", "/live", { success: HttpApiSchema.StreamSse({ data: LiveState }), error: dataProblems })
     .annotateMerge(OpenApi.annotations({
       summary: "Counts, findings and lag each second, as server-sent events",

@@ -10,8 +10,8 @@ import { answerOne, answerRows } from "../RowAnswer.ts"
 
 const columns = `metric_date, segment, total_clicks, total_purchases, unique_visitors, unique_items, total_revenue,
   CAST(revenue_by_currency, 'Map(String, String)') AS revenue_by_currency, avg_order_value, sessions, conversion_rate,
-  avg_session_duration_sec, avg_clicks_per_session, bounce_rate, late_events, late_repeat, late_revenue, status, open_sessions, verdicts,
-  time_zone, refreshed_at`
+  avg_session_duration_sec, avg_clicks_per_session, bounce_rate, late_events, late_repeat, late_revenue, amended_events, status, open_sessions, verdicts,
+  nullIf(reopened_at, toDateTime64(0, 3, 'UTC')) AS reopened_at, reopened_by, time_zone, refreshed_at`
 
 const daySql = `SELECT ${columns} FROM daily_metrics WHERE metric_date = {date:Date} AND segment = {segment:String}`
 const rangeSql = `SELECT ${columns} FROM daily_metrics

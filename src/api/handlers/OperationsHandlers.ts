@@ -1,13 +1,15 @@
 import { Effect, Schema } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
+import { mentionSql } from "../../operations/trace/Mention.ts"
 import { GuardianApi } from "../contract/GuardianApi.ts"
-import type { AuditCheck, LateEvent, RefusedRecord, Traced } from "../contract/OperationsGroup.ts"
+import type { AuditCheck, LateEvent, PipelineRun, RefusedRecord, Traced } from "../contract/OperationsGroup.ts"
 import { NotFound } from "../contract/Problems.ts"
 import { decodeCursor, encodeCursor } from "../Cursor.ts"
 import { FreshData, freshness } from "../FreshData.ts"
 import { Live } from "../Live.ts"
 import { outcomesOf, partitionProgress, totalLag } from "../Progress.ts"
 import { ask } from "../Question.ts"
+import { repeatsOf } from "../Repeats.ts"
 import { answerRows } from "../RowAnswer.ts"
 
 /** Records of one id that a trace shows, at most, of each table. */
@@ -24,13 +26,20 @@ SELECT * FROM (
   UNION ALL
   SELECT partition, offset, appended_at, 'rejected', detail, visitor_id, NULL
   FROM rejected_records FINAL WHERE event_id = {id:String} LIMIT ${tracedMax}
+  UNION ALL
+  SELECT partition, offset, appended_at, 'dead-lettered', concat(reason, ': ', detail), NULL, NULL FROM dead_letters FINAL
+  WHERE match(value, {pattern:String}) OR position(value, unhex({avro_hex:String})) > 0 LIMIT ${tracedMax}
 ) ORDER BY partition, offset LIMIT ${tracedMax}`
 
 const trace = Effect.fnUntraced(function*(id: string) {
-  const data = yield* ask<typeof Traced.Type>(traceSql, { id })
+  const { avroHex, pattern } = mentionSql(id)
+  const stored = yield* ask<typeof Traced.Type>(traceSql, { id, pattern, avro_hex: avroHex })
+  const data = [...stored, ...yield* repeatsOf(id, stored)].sort((a, b) =>
+    a.partition - b.partition || a.offset - b.offset
+  )
   if (data.length === 0) {
     return yield* new NotFound({
-      detail: "No stored record has this event id: it was never sent, or is not processed yet, or is a dead letter."
+      detail: "No stored record has this event id: it was never sent, or is not processed yet."
     })
   }
   return { data, next_cursor: null, freshness: yield* freshness }
@@ -102,6 +111,10 @@ const auditsSql =
   `SELECT audit_id, started_at, finished_at, scope, check_name, promise, examined, differences, unchecked
 FROM audits FINAL ORDER BY started_at DESC, audit_id, check_name LIMIT {limit:UInt32}`
 
+const runsSql = `SELECT run_id, min(written_at) AS first_checkpoint_at, max(written_at) AS last_checkpoint_at,
+  count() AS checkpoints, uniqExact(partition) AS partitions, max(c.core_version) AS core_version
+FROM checkpoints AS c WHERE run_id != '' GROUP BY run_id ORDER BY last_checkpoint_at DESC, run_id LIMIT {limit:UInt32}`
+
 export const OperationsHandlers = HttpApiBuilder.group(GuardianApi, "operations", (handlers) =>
   handlers.handleAll({
     trace: ({ params }) => trace(params.event_id),
@@ -111,5 +124,6 @@ export const OperationsHandlers = HttpApiBuilder.group(GuardianApi, "operations"
     rejected: ({ query }) => refused<typeof RefusedRecord.Type>("rejected_records", query),
     late: ({ query }) => refused<typeof LateEvent.Type>("late_events", query),
     audits: ({ query }) => answerRows<typeof AuditCheck.Type>({ sql: auditsSql, parameters: query }),
+    runs: ({ query }) => answerRows<typeof PipelineRun.Type>({ sql: runsSql, parameters: query }),
     live: () => Effect.flatMap(Live, ({ watch }) => watch)
   }))

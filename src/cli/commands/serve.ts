@@ -73,7 +73,13 @@ const serveApi = (dataDirectory: string, ports: WarehousePorts, apiPort: number 
     yield* warehouse.failed
   }).pipe(
     Effect.scoped,
-    Effect.provide(Layer.merge(warehouseLayer(dataDirectory, ports), existingLogLayer(dataDirectory)))
+    Effect.provide(
+      Layer.mergeAll(
+        warehouseLayer(dataDirectory, ports),
+        existingLogLayer(dataDirectory),
+        registryLayer(dataDirectory)
+      )
+    )
   )
 
 /** Starts the API's listener and says where it is. */
