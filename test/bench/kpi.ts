@@ -1,5 +1,5 @@
 /**
- * npm run bench:kpi -- [--history 10x20000,40x20000,10x80000] [--touched 2000000] [--probes 8] [--rate 15000] [--seconds 30] [--held 10]
+ * npm run bench:kpi -- [--history 5x20000,20x20000,5x80000] [--touched 2000000] [--probes 4] [--rate 15000] [--seconds 15] [--held 4]
  *
  * What it takes to keep the KPIs, in three parts; figures of one run are comparable with each other.
  *   1. For each history (days x sessions a day) made in SQL: how long it takes to take it in, then what one more visit costs each
@@ -9,7 +9,7 @@
  *   3. The last history with the real pipeline beside it, at `rate` events/s into a quarter that holds `held` minutes of that traffic
  *      already: turns of `seconds` with the views stopped and with them running. Freshness of the KPIs from append to daily_metrics, and
  *      the time of flushes with refreshes and without.
- * The largest: --history 10x111112,90x111112,10x1000000 --held 12 --seconds 120 (takes half an hour and 10 GB of disk).
+ * The full one: --history 10x20000,10x111112,10x400000,90x111112 --probes 10 --held 9 --seconds 60 (half an hour, 5 GB of disk).
  */
 import { Effect } from "effect"
 import { mkdtempSync, rmSync } from "node:fs"
@@ -31,12 +31,12 @@ import { machine } from "./machine.ts"
 
 const { values } = parseArgs({
   options: {
-    history: { type: "string", default: "10x20000,40x20000,10x80000" },
+    history: { type: "string", default: "5x20000,20x20000,5x80000" },
     touched: { type: "string", default: "2000000" },
-    probes: { type: "string", default: "8" },
+    probes: { type: "string", default: "4" },
     rate: { type: "string", default: "15000" },
-    seconds: { type: "string", default: "30" },
-    held: { type: "string", default: "10" }
+    seconds: { type: "string", default: "15" },
+    held: { type: "string", default: "4" }
   }
 })
 const histories = values.history.split(",").map((text) => {

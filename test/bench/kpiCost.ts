@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import { refreshKpis } from "../../src/warehouse/KpiBacklog.ts"
 import { Warehouse } from "../../src/warehouse/Warehouse.ts"
 import { eventsPerSession, fill } from "./History.ts"
+import { load } from "./machine.ts"
 import { inMs, percentile } from "./percentile.ts"
 
 const dayMs = 86_400_000
@@ -52,7 +53,7 @@ export const historyCost = Effect.fnUntraced(function*(
   for (let number = 0; number < probes; number++) freshnessMs.push(yield* probe(end - 12 * hourMs, 1, `h-${number}`))
   const views = yield* viewCosts(since)
   console.table(views)
-  console.log(`freshness of a visit: ${spread(freshnessMs)}`)
+  console.log(`freshness of a visit: ${spread(freshnessMs)}; ${load()}`)
   const cpuMsPerVisit = views.reduce((sum, { cpuMs }) => sum + cpuMs, 0)
   return { days, sessionsPerDay, takenInMs, freshnessMs, cpuMsPerVisit, views } satisfies HistoryCost
 })
@@ -82,7 +83,9 @@ export const touchedHour = Effect.fnUntraced(function*(
   const freshnessMs: Array<number> = []
   for (let number = 0; number < probes; number++) freshnessMs.push(yield* probe(from, 4, `t-${number}`))
   console.log(
-    `\nall quarters of an hour of ${count(events)} events touched by a visit: freshness ${spread(freshnessMs)}`
+    `\nall quarters of an hour of ${count(events)} events touched by a visit: freshness ${
+      spread(freshnessMs)
+    }; ${load()}`
   )
   console.table(yield* viewCosts(since))
 })

@@ -5,6 +5,10 @@ import type { ChildProcess } from "node:child_process"
 import { spawn } from "node:child_process"
 import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
+import { logLayer } from "../../src/cli/Installation.ts"
+import type { EpochMillis } from "../../src/domain/Identifiers.ts"
+import { endMarkers } from "../../src/log/ControlRecords.ts"
+import { EventLog } from "../../src/log/EventLog.ts"
 import { kpiBacklog, refreshKpis, startKpis, stopKpis } from "../../src/warehouse/KpiBacklog.ts"
 import { Warehouse } from "../../src/warehouse/Warehouse.ts"
 import { eventsPerSession, fill } from "./History.ts"
@@ -50,10 +54,18 @@ export const liveFigures = Effect.fnUntraced(function*(
   const flushes: Array<Flush> = []
   const probes: Array<ProbeLine> = []
   yield* child<FlushLine>("./kpiServe.ts", [directory], (line) => flushes.push({ ...line, atMs: Date.now() }))
-  yield* child<ProbeLine>("./kpiTraffic.ts", [directory, String(begin), String(rate)], (line) => probes.push(line))
-  yield* waitFor("the pipeline", Effect.sync(() => flushes.length > 0))
-  // The first checkpoints close all sessions of the history: that is an import's end, and nothing of every day.
+  // Time comes to all partitions and closes the sessions of the history: that is an import's end, and nothing of every day.
+  yield* Effect.provide(
+    EventLog.use((log) => log.append(endMarkers(log.partitions, noon as EpochMillis))),
+    logLayer(directory)
+  )
   yield* waitFor("history to be final", isFinal(end - dayMs))
+  yield* refreshKpis
+  yield* child<ProbeLine>("./kpiTraffic.ts", [directory, String(begin), String(rate)], (line) => probes.push(line))
+  yield* waitFor(
+    "the pipeline",
+    Effect.sync(() => flushes.at(-1)?.received ?? 0).pipe(Effect.map((received) => received > 0))
+  )
   const seen: Array<number> = []
   yield* Effect.forkScoped(watch(noon, seen))
   const measured: Array<Turn> = []

@@ -1,4 +1,7 @@
-import { cpus, totalmem } from "node:os"
+import { cpus, loadavg, totalmem } from "node:os"
+
+/** What else ran in the last minute: processes that wanted a core, ours among them. */
+export const load = (): string => `load ${loadavg()[0]!.toFixed(1)}`
 
 /** One line about the machine, for every benchmark's head. */
 export const machine = (): string =>

@@ -91,6 +91,7 @@ layer(TemporaryWarehouse, { excludeTestServices: true })("migrate", (it) => {
         "events_raw",
         "findings_raw",
         "flagged_sessions",
+        "frozen_quarters",
         "hourly_traffic",
         "kpi_backlog",
         "kpi_frontier",

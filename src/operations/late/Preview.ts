@@ -206,19 +206,24 @@ const changesOf = (
   known: Row | undefined,
   delta: Delta | undefined
 ): ReadonlyArray<PreviewedFigure> => {
-  const before = figuresOf(known, undefined)
-  const after = figuresOf(known, delta)
-  return Object.keys(after).filter((figure) => (before[figure] ?? "0") !== after[figure])
-    .map((figure) => ({ day, segment, figure, before: before[figure] ?? "0", after: after[figure]! }))
+  const currencies = [...new Set([...Object.keys(known?.["by_currency"] ?? {}), ...delta?.byCurrency.keys() ?? []])]
+    .sort()
+  const before = figuresOf(known, undefined, currencies)
+  const after = figuresOf(known, delta, currencies)
+  return Object.keys(after).filter((figure) => before[figure] !== after[figure])
+    .map((figure) => ({ day, segment, figure, before: before[figure]!, after: after[figure]! }))
 }
 
 /** As `daily_metrics` shows them. */
-const figuresOf = (known: Row | undefined, delta: Delta | undefined): Readonly<Record<string, string>> => {
+const figuresOf = (
+  known: Row | undefined,
+  delta: Delta | undefined,
+  currencies: ReadonlyArray<string>
+): Readonly<Record<string, string>> => {
   const of = (name: (typeof counts)[number]): number => Number(known?.[name] ?? 0) + (delta?.[name] ?? 0)
   const share = (a: number, b: number): string => String(b === 0 ? 0 : a / b)
   const revenue = BigInt(String(known?.["revenue"] ?? 0)) + (delta?.revenue ?? 0n)
   const others = known?.["by_currency"] as Readonly<Record<string, string>> | undefined
-  const currencies = [...new Set([...Object.keys(others ?? {}), ...delta?.byCurrency.keys() ?? []])].sort()
   return {
     total_clicks: String(of("total_clicks")),
     total_purchases: String(of("total_purchases")),

@@ -1,17 +1,21 @@
 /** An audit of a database whose oldest days were dropped: it says what it cannot check, reports nothing false, and misses nothing else. */
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
+import { avroSchema } from "../../../src/domain/ClickEvent.ts"
 import type { EpochMillis } from "../../../src/domain/Identifiers.ts"
 import { endMarkers } from "../../../src/log/ControlRecords.ts"
 import { SchemaRegistry } from "../../../src/log/SchemaRegistry.ts"
+import { encodeEvent, eventSubject } from "../../../src/log/WireFormat.ts"
 import { checks } from "../../../src/operations/audit/Checks.ts"
 import { amendDay } from "../../../src/operations/late/Amendments.ts"
 import { lateEvents } from "../../../src/operations/late/LateEvents.ts"
+import { setVerdict } from "../../../src/operations/verdicts/Verdicts.ts"
 import { refreshKpis, startKpis } from "../../../src/warehouse/KpiBacklog.ts"
 import { Warehouse } from "../../../src/warehouse/Warehouse.ts"
 import type { Place } from "../../support/PipelineRun.ts"
 import { runPipeline } from "../../support/PipelineRun.ts"
 import { TemporaryWarehouse } from "../../support/TemporaryWarehouse.ts"
+import { click } from "../../warehouse/kpi/KpiPlace.ts"
 import { auditOf, differencesOf, place } from "./AuditedPlace.ts"
 
 const hourMs = 3_600_000
@@ -82,6 +86,40 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 180_000 })(
           const dropped = yield* auditOf(made, { checks, scope: { dayStart } })
           assert.deepStrictEqual(differencesOf(dropped), {}, JSON.stringify(dropped, null, 1))
           assert.strictEqual(dropped.checks.find(({ name }) => name === "sessions")!.examined, 0)
+        }),
+      600_000
+    )
+
+    it.effect(
+      "finds the figures of those days as they were, whatever touches them afterwards",
+      () =>
+        Effect.gen(function*() {
+          const made = yield* madeOverDays
+          const inWarehouse = Effect.provideService(Warehouse, made.warehouse)
+          const figures = made.warehouse.query(
+            `SELECT toString(metric_date) AS day, total_clicks, total_revenue, unique_visitors FROM daily_metrics
+         WHERE metric_date <= '2026-01-02' AND segment = 'all' ORDER BY metric_date`
+          )
+          const before = yield* figures
+          assert.strictEqual(before.length, 2)
+          assert.isTrue(before.every((row) => Number(row["total_clicks"]) > 0), JSON.stringify(before))
+          const [visitor] = yield* made.warehouse.query(
+            "SELECT visitor_id FROM sessions WHERE toDate(started_at) = '2026-01-02' ORDER BY started_at LIMIT 1"
+          )
+          for (const day of ["2026-01-01", "2026-01-02"]) yield* drop(made, "events_raw", day)
+          const target = { scope: "visitor", id: String(visitor!["visitor_id"]) } as const
+          yield* setVerdict(target, "bot", { reason: "after retention", author: "grace" }).pipe(inWarehouse)
+          const schemaId = yield* made.registry.register(eventSubject, avroSchema)
+          const late = click("a-latecomer", Date.UTC(2026, 0, 2, 12), { itemId: "a" })
+          yield* made.log.append([{ key: late.visitorId, value: encodeEvent(schemaId, late), headers: {} }])
+          yield* runPipeline(made)
+          const came = yield* made.warehouse.query(
+            "SELECT visitor_id FROM late_events WHERE visitor_id = 'a-latecomer'"
+          )
+          assert.strictEqual(came.length, 1)
+          yield* refreshKpis.pipe(inWarehouse)
+          assert.deepStrictEqual(yield* figures, before)
+          assert.deepStrictEqual(differencesOf(yield* auditOf(made, { checks })), {})
         }),
       600_000
     )

@@ -1,5 +1,6 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
+import { kpiBacklog, startKpis, stopKpis } from "../../../src/warehouse/KpiBacklog.ts"
 import { TemporaryWarehouse } from "../../support/TemporaryWarehouse.ts"
 import { click, kpiPlace } from "./KpiPlace.ts"
 
@@ -123,6 +124,29 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 60_000 })("daily
       yield* place.drain()
       assert.deepStrictEqual((yield* status)[0], ["2026-01-01", "final", 0])
       assert.strictEqual((yield* status)[1]![1], "provisional")
+    }))
+
+  it.effect("merge a day as soon as a quarter of it was computed, though it cannot be claimed until the next refresh", () =>
+    Effect.gen(function*() {
+      const place = yield* kpiPlace({ timeZone: "UTC" })
+      yield* place.append([click("ada", start, { itemId: "a" })])
+      yield* place.drain()
+      const before = yield* place.settled
+      yield* stopKpis.pipe(place.inWarehouse)
+      for (const [table, figure] of [["event_quarters", "clicks"], ["session_quarters", "session_clicks"]]) {
+        yield* place.warehouse.command(
+          `INSERT INTO ${place.warehouse.database}.${table}
+           SELECT * REPLACE (${figure} + 1 AS ${figure}, computed + 1 AS computed) FROM ${table} FINAL WHERE segment = 'clean'`
+        )
+        const waiting = Object.keys(yield* kpiBacklog.pipe(place.inWarehouse))
+        assert.include(waiting, "days", table)
+        if (table === "event_quarters") assert.include(waiting, "rankings")
+        assert.isTrue(waiting.every((stage) => stage === "days" || stage === "rankings"), waiting.join())
+      }
+      yield* startKpis.pipe(place.inWarehouse)
+      const after = (yield* place.settled).metrics["2026-01-02 all"]!
+      assert.deepInclude(after, { total_clicks: 2, avg_clicks_per_session: 2 })
+      assert.strictEqual(before.metrics["2026-01-02 all"]!["total_clicks"], 1)
     }))
 
   it.effect("take in what a database has from before there were KPIs", () =>
