@@ -12,7 +12,8 @@ ALTER TABLE {database}.event_quarters
   ADD COLUMN IF NOT EXISTS computed UInt64 COMMENT 'The pass it was computed for; beyond plan it is not certain that all of it is in';
 
 -- Retention drops whole old days. What their quarters hold stays as it is: computed again, by a late event or a verdict, it would be
--- nothing.
+-- nothing. A session may start on the day before the one that it is stored in (the day that it was opened), so a day of sessions was
+-- dropped only if its events were, too.
 CREATE VIEW IF NOT EXISTS {database}.frozen_quarters (
   kind LowCardinality(String) COMMENT 'events or sessions',
   quarter DateTime('UTC') COMMENT 'Quarter of an hour whose rows are no longer kept, though it counted some'
@@ -27,6 +28,9 @@ SELECT 'sessions' AS kind, quarter FROM {database}.session_quarters AS s FINAL
 WHERE quarter != toDateTime(0, 'UTC') AND s.sessions > 0 AND quarter < (
   SELECT toDateTime(min(toDate(partition)), 'UTC') FROM system.parts
   WHERE database = '{database}' AND table = 'sessions_raw' AND active
+) AND quarter < (
+  SELECT toDateTime(min(toDate(partition)), 'UTC') FROM system.parts
+  WHERE database = '{database}' AND table = 'events_raw' AND active
 )
 COMMENT 'Quarters that retention has left behind: their figures stay';
 

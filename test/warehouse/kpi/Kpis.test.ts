@@ -25,6 +25,12 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 60_000 })("daily
       assert.strictEqual(after.metrics["2026-01-01 all"]!["sessions"], 1)
       assert.strictEqual(after.metrics["2026-01-02 all"]!["sessions"], 1)
       assert.strictEqual(after.metrics["2026-01-02 all"]!["bounce_rate"], 1)
+      // The oldest day that stores sessions is the one that it was opened on: it still counts on the day before.
+      yield* place.append([click("ada", midnight + 20 * minute)])
+      yield* place.drain()
+      const grown = yield* place.settled
+      assert.deepStrictEqual(grown, yield* place.truth({ timeZone: "UTC", ...nobody }))
+      assert.notDeepEqual(grown.metrics["2026-01-01 all"], after.metrics["2026-01-01 all"])
     }))
 
   it.effect("never add unlike currencies, and divide by nothing without harm", () =>
