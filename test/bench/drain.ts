@@ -12,11 +12,11 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
+import { KafkaCluster } from "../../src/cli/cluster/KafkaCluster.ts"
 import { eventSchemaId, logLayer, registryLayer } from "../../src/cli/Installation.ts"
 import { EventLog } from "../../src/log/EventLog.ts"
 import { encodeEvent } from "../../src/log/WireFormat.ts"
 import { ShopTraffic } from "../../src/operations/traffic/ShopTraffic.ts"
-import { KafkaCluster } from "../support/cluster/KafkaCluster.ts"
 import { machine } from "./machine.ts"
 
 const { values } = parseArgs({

@@ -1,6 +1,7 @@
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
 import { randomUUID } from "node:crypto"
+import { RegistryServer } from "../../src/cli/cluster/RegistryServer.ts"
 import { avroSchema } from "../../src/domain/ClickEvent.ts"
 import type { ClickEvent } from "../../src/domain/ClickEvent.ts"
 import * as HttpSchemaRegistry from "../../src/log/registry/HttpSchemaRegistry.ts"
@@ -8,7 +9,6 @@ import { avroType, SchemaRegistry } from "../../src/log/SchemaRegistry.ts"
 import { encodeEvent, EventDecoder, headBytes } from "../../src/log/WireFormat.ts"
 import { ShopTraffic } from "../../src/operations/traffic/ShopTraffic.ts"
 import { registryConformance, withField } from "../log/registryConformance.ts"
-import { RegistryServer } from "../support/cluster/RegistryServer.ts"
 import { storedBatch } from "../support/EventBatches.ts"
 
 let server: RegistryServer

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll } from "@effect/vitest"
 import { Effect } from "effect"
 import { randomUUID } from "node:crypto"
+import { KafkaCluster } from "../../src/cli/cluster/KafkaCluster.ts"
 import * as KafkaEventLog from "../../src/log/kafka/KafkaEventLog.ts"
 import { eventLogConformance } from "../log/conformance.ts"
-import { KafkaCluster } from "../support/cluster/KafkaCluster.ts"
 
 let cluster: KafkaCluster
 

@@ -3,13 +3,13 @@ import { Effect, Redacted } from "effect"
 import { mkdtemp, readFile, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { run } from "../../src/cli/cluster/Downloads.ts"
+import { KafkaCluster } from "../../src/cli/cluster/KafkaCluster.ts"
+import type { Secured } from "../../src/cli/cluster/KafkaCluster.ts"
 import { EventLog } from "../../src/log/EventLog.ts"
 import * as KafkaEventLog from "../../src/log/kafka/KafkaEventLog.ts"
 import type { KafkaSasl } from "../../src/log/kafka/KafkaSettings.ts"
 import { readAll, record } from "../log/conformance.ts"
-import { run } from "../support/cluster/Downloads.ts"
-import { KafkaCluster } from "../support/cluster/KafkaCluster.ts"
-import type { Secured } from "../support/cluster/KafkaCluster.ts"
 
 let cluster: KafkaCluster
 let secured: Secured

@@ -1,5 +1,5 @@
 /** A private cluster to try things on, until Ctrl-C: `npm run cluster -- 3`. Prints what to set. */
-import { KafkaCluster } from "./KafkaCluster.ts"
+import { KafkaCluster } from "../../../src/cli/cluster/KafkaCluster.ts"
 
 const nodes = Number(process.argv[2] ?? 1)
 const cluster = await KafkaCluster.start({ nodes, heapMb: 512, fullJit: true })
