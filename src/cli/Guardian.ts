@@ -3,6 +3,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect } from "effect"
 import { Command } from "effect/cli"
 import { audit } from "./commands/audit.ts"
+import { chaos } from "./commands/chaos.ts"
 import { demo } from "./commands/demo.ts"
 import { dictionary } from "./commands/dictionary.ts"
 import { doctor } from "./commands/doctor.ts"
@@ -46,7 +47,8 @@ const guardian = Command.make("guardian").pipe(
     late,
     keys,
     migrate,
-    doctor
+    doctor,
+    chaos
   ]),
   Command.withGlobalFlags([LogFlag])
 )

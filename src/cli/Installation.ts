@@ -42,6 +42,7 @@ export const paths = (dataDirectory: string) => {
     live: join(root, "live"),
     pipelineLock: join(root, "pipeline.lock"),
     pipelineOwner: join(root, "pipeline.json"),
+    members: join(root, "members"),
     temporary: join(root, "temporary")
   }
 }

@@ -21,11 +21,10 @@ import type { EpochMillis } from "../../src/domain/Identifiers.ts"
 import { defaultCoreSettings } from "../../src/domain/Settings.ts"
 import { EventLog } from "../../src/log/EventLog.ts"
 import type { Receipt } from "../../src/log/EventLog.ts"
-import { BrokerConnection } from "../../src/log/kafka/BrokerConnection.ts"
 import { ClusterView } from "../../src/log/kafka/ClusterView.ts"
+import { findCoordinator } from "../../src/log/kafka/DeadMembers.ts"
 import * as KafkaEventLog from "../../src/log/kafka/KafkaEventLog.ts"
 import { clientConfig } from "../../src/log/kafka/KafkaSettings.ts"
-import { WireReader, WireWriter } from "../../src/log/kafka/WireBuffer.ts"
 import * as HttpSchemaRegistry from "../../src/log/registry/HttpSchemaRegistry.ts"
 import { SchemaRegistry } from "../../src/log/SchemaRegistry.ts"
 import { encodeEvent } from "../../src/log/WireFormat.ts"
@@ -285,26 +284,7 @@ export class FaultPlace {
 
   /** The broker that coordinates the consumer group. */
   async coordinator(): Promise<number> {
-    const config = clientConfig({ brokers: this.cluster.brokers })
-    const [host, port] = this.cluster.brokers[0]!.split(":") as [string, string]
-    const connection = await BrokerConnection.open(config, { host, port: Number(port) })
-    try {
-      return await connection.request({
-        apiKey: 10,
-        apiName: "FindCoordinator",
-        apiVersion: 2,
-        body: new WireWriter().string(group).int8(0).take(),
-        decode: (answer) => {
-          const read = new WireReader(answer)
-          read.int32()
-          read.int16()
-          read.string()
-          return read.int32()
-        }
-      })
-    } finally {
-      connection.close()
-    }
+    return (await findCoordinator(clientConfig({ brokers: this.cluster.brokers }), group)).id
   }
 
   /** Offsets that tools like kafka-consumer-groups show, by partition. */

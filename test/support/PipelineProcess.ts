@@ -5,9 +5,9 @@ import { spawn } from "node:child_process"
 import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
 import type { OutcomeCounts } from "../../src/domain/Outcome.ts"
+import type { Content } from "../../src/operations/chaos/Content.ts"
 import type { PipelineState } from "../../src/pipeline/PipelineStatus.ts"
 import { childPids } from "../bench/processes.ts"
-import type { Content } from "./Content.ts"
 
 export interface Progress {
   readonly kind: "progress"

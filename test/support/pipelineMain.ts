@@ -9,11 +9,11 @@ import { servingLayer } from "../../src/cli/commands/serve.ts"
 import { RunningWarehouse } from "../../src/cli/Installation.ts"
 import { process as processLog } from "../../src/cli/Processing.ts"
 import { runMain } from "../../src/cli/RunMain.ts"
+import { contents, kpiContents, readContent } from "../../src/operations/chaos/Content.ts"
 import { PipelineStatus } from "../../src/pipeline/PipelineStatus.ts"
 import { refreshKpis } from "../../src/warehouse/KpiBacklog.ts"
 import { StateStore } from "../../src/warehouse/StateStore.ts"
 import { Warehouse } from "../../src/warehouse/Warehouse.ts"
-import { contents, kpiContents, readContent } from "./Content.ts"
 import type { Line, Progress } from "./PipelineProcess.ts"
 
 const [dataDirectory, until, flushRecords] = process.argv.slice(2) as [string, "drained" | "stopped", string]

@@ -29,7 +29,7 @@ export const demo = Command.make(
       yield* printHowToQuery(dataDir)
       yield* markLive(dataDir)
       yield* Effect.raceAllFirst([
-        processLog({ dataDirectory: dataDir, until: "stopped", status, group: yield* partitionGroup }),
+        processLog({ dataDirectory: dataDir, until: "stopped", status, group: yield* partitionGroup(dataDir) }),
         collect(dataDir, { host: collectorHost, port: collectorPort }),
         beat(dataDir),
         Effect.andThen(

@@ -14,6 +14,7 @@ import {
   eventSchemaId,
   existingLogLayer,
   logLayer,
+  paths,
   registryLayer,
   RunningWarehouse,
   stateStoreLayer,
@@ -51,7 +52,7 @@ export const serve = Command.make(
       if (role === "all") yield* listening(apiPort, () => status)
       yield* print(`ClickHouse at ${warehouse.url}; processing ${dataDir}; stop with Ctrl-C`)
       yield* Effect.raceAllFirst([
-        processLog({ dataDirectory: dataDir, until: "stopped", status, group: yield* partitionGroup }),
+        processLog({ dataDirectory: dataDir, until: "stopped", status, group: yield* partitionGroup(dataDir) }),
         role === "all" ? collecting : Effect.never,
         beat(dataDir),
         nightlyAudit,
@@ -99,8 +100,9 @@ const nightlyAudit = Effect.flatMap(
 )
 
 /** On Kafka any number of processes share the partitions; SQLite's log has one. */
-export const partitionGroup = Effect.gen(function*() {
-  return (yield* logKind) === "kafka" ? yield* GroupMembership.make(yield* kafkaGroup) : undefined
+export const partitionGroup = Effect.fnUntraced(function*(dataDirectory: string) {
+  if ((yield* logKind) !== "kafka") return undefined
+  return yield* GroupMembership.make({ ...yield* kafkaGroup, notes: paths(dataDirectory).members })
 })
 
 /** The last word of a command that runs until it is stopped. */

@@ -9,6 +9,7 @@ import kafkajs from "kafkajs"
 import type { Consumer, Kafka } from "kafkajs"
 import type { Offset, Partition } from "../../domain/Identifiers.ts"
 import type { Assignment, PartitionGroup } from "../PartitionGroup.ts"
+import { MemberNotes, removeMembers } from "./DeadMembers.ts"
 import { clientConfig, retry } from "./KafkaSettings.ts"
 import type { KafkaAddress } from "./KafkaSettings.ts"
 import { Patience } from "./Patience.ts"
@@ -16,6 +17,8 @@ import { Patience } from "./Patience.ts"
 export interface GroupOptions extends KafkaAddress {
   readonly topic: string
   readonly groupId: string
+  /** Folder in which members write down who they are, so that those that were killed need not be waited for. */
+  readonly notes?: string | undefined
   readonly tell?: ((trouble: string) => void) | undefined
 }
 
@@ -25,6 +28,8 @@ const silenceMaxMs = 20_000
 const watchEveryMs = 1_000
 /** Between two commits, ms. */
 const commitEveryMs = 2_000
+/** So long after it began to join, a member takes dead ones out, ms: then the group is never empty, and starts no new wait for members. */
+const evictAfterMs = 300
 /** A consumer that is left behind is waited for so long at the end, ms. */
 const leaveWithinMs = 5_000
 
@@ -62,6 +67,7 @@ class GroupMembership {
   readonly #kafka: Kafka
   readonly #patience: Patience
   readonly #tell: (trouble: string) => void
+  readonly #notes: MemberNotes | undefined
   readonly #advice = new Map<Partition, Offset>()
   readonly #waiting = new Set<() => void>()
   readonly #watch: NodeJS.Timeout
@@ -77,8 +83,24 @@ class GroupMembership {
     this.#kafka = new kafkajs.Kafka(clientConfig(options))
     this.#tell = options.tell ?? ((trouble) => void process.stderr.write(`consumer group: ${trouble}\n`))
     this.#patience = new Patience(this.#tell)
+    this.#notes = options.notes === undefined ? undefined : new MemberNotes(options.notes)
     this.#watch = setInterval(() => this.#look(), watchEveryMs)
-    void this.#join()
+    void this.#evictDead().then((evict) => {
+      void this.#join()
+      evict()
+    })
+  }
+
+  /** Finds members whose processes were killed; the answer takes them out once we have begun to join. */
+  async #evictDead(): Promise<() => void> {
+    const dead = await this.#notes?.takeDead().catch(() => []) ?? []
+    if (dead.length === 0) return () => undefined
+    const { groupId } = this.#options
+    return () =>
+      void setTimeout(() => {
+        // If not, their sessions end by themselves.
+        void removeMembers(clientConfig(this.#options), groupId, dead).catch(() => undefined)
+      }, evictAfterMs).unref()
   }
 
   /** Calls back once, with the newest assignment after the term. */
@@ -100,6 +122,7 @@ class GroupMembership {
   async leave(): Promise<void> {
     this.#left = true
     clearInterval(this.#watch)
+    await this.#notes?.remove().catch(() => undefined)
     const consumer = this.#consumer
     if (consumer === undefined) return
     const leaving = this.#commit(consumer).then(() => consumer.disconnect()).catch(() => undefined)
@@ -163,6 +186,7 @@ class GroupMembership {
     const isSame = before !== undefined && memberId === this.#memberId &&
       partitions.join() === before.partitions.join()
     if (isSame) return
+    if (memberId !== this.#memberId) void this.#notes?.write(memberId).catch(() => undefined)
     this.#memberId = memberId
     this.#assignment = { term: (before?.term ?? 0) + 1, partitions }
     for (const partition of this.#advice.keys()) if (!partitions.includes(partition)) this.#advice.delete(partition)

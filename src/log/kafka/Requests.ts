@@ -1,9 +1,14 @@
-/** The requests that the adapter makes itself, as bytes: Metadata with topic ids, Fetch without a look into the records, ListOffsets. */
+/**
+ * The requests that the adapter makes itself, as bytes: Metadata with topic ids, Fetch without a look into the records, ListOffsets,
+ * and for groups FindCoordinator and LeaveGroup.
+ */
 import type { BrokerAddress, WireRequest } from "./BrokerConnection.ts"
 import { WireReader, WireWriter } from "./WireBuffer.ts"
 
 const fetchKey = 1
 const listOffsetsKey = 2
+const findCoordinatorKey = 10
+const leaveGroupKey = 13
 export const metadataKey = 3
 
 /** Since this version metadata names topics by id. */
@@ -186,3 +191,37 @@ export const listOffsetsRequest = (
     }
   }
 }
+
+export interface Coordinator extends BrokerAddress {
+  /** 0: none. */
+  readonly errorCode: number
+  readonly id: number
+}
+
+/** The broker that coordinates a consumer group, in version 2. */
+export const findCoordinatorRequest = (groupId: string): WireRequest<Coordinator> => ({
+  apiKey: findCoordinatorKey,
+  apiName: "FindCoordinator",
+  apiVersion: 2,
+  body: new WireWriter().string(groupId).int8(0).take(),
+  decode: (answer) => {
+    const read = new WireReader(answer)
+    read.int32()
+    const errorCode = read.int16()
+    read.string()
+    return { errorCode, id: read.int32(), host: read.string(), port: read.int32() }
+  }
+})
+
+/** Takes a member out of its group, in version 2; the answer is Kafka's error code, 25 when there is no such member. */
+export const leaveGroupRequest = (groupId: string, memberId: string): WireRequest<number> => ({
+  apiKey: leaveGroupKey,
+  apiName: "LeaveGroup",
+  apiVersion: 2,
+  body: new WireWriter().string(groupId).string(memberId).take(),
+  decode: (answer) => {
+    const read = new WireReader(answer)
+    read.int32()
+    return read.int16()
+  }
+})

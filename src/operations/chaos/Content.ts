@@ -4,7 +4,7 @@
  * shows.
  */
 import { Effect } from "effect"
-import type { Warehouse, WarehouseError } from "../../src/warehouse/Warehouse.ts"
+import type { Warehouse, WarehouseError } from "../../warehouse/Warehouse.ts"
 
 /** Views as analysts see them, and the tables below them with what views hide: tombstones, withdrawn findings, ids at acceptance. */
 export const contents: Readonly<Record<string, string>> = {

@@ -1,0 +1,83 @@
+/** What a fault did, for people and programs. */
+import type { Fault } from "./Faults.ts"
+import type { Proof } from "./Proof.ts"
+import type { Recovery } from "./Recovery.ts"
+
+export interface FaultReport extends Proof, Recovery {
+  readonly fault: Fault["name"]
+  readonly what: string
+  readonly recordsPerSecond: number
+  readonly seconds: number
+  /** How long appends took, sent before the fault and sent from it until it was overcome, ms. */
+  readonly appendP95Before: number
+  readonly appendP95During: number
+  readonly appendMaxDuring: number
+  /** Age of the oldest record that was acknowledged and not yet in the database, 95th percentile before the fault, ms. */
+  readonly rowAgeP95Before: number
+  /** What differs from the database that an undisturbed run makes of the same log; empty: nothing. */
+  readonly differences: ReadonlyArray<string>
+}
+
+/** Nothing lost, nothing twice, the same content. */
+export const isExact = (report: FaultReport): boolean =>
+  report.lost + report.appendedTwice + report.uncounted + report.countedTwice + report.differences.length === 0 &&
+  report.allPartitionsMs !== undefined
+
+const count = (value: number): string => value.toLocaleString("en")
+const ms = (value: number | undefined): string => value === undefined ? "never" : `${count(Math.round(value))} ms`
+
+/** Several lines. */
+export const reportText = (report: FaultReport): string => {
+  const { accepted, dead_lettered, duplicate, late, rejected } = report.outcomes
+  return [
+    `${report.fault}: ${report.what}`,
+    `  acknowledged ${count(report.acknowledged)}, in the log ${count(report.inLog)}: ${count(accepted)} accepted, ` +
+    `${count(duplicate)} duplicate, ${count(late)} late, ${count(rejected)} rejected, ${
+      count(dead_lettered)
+    } dead-lettered`,
+    `  lost ${report.lost}, appended twice ${report.appendedTwice}, uncounted ${report.uncounted}, counted twice ${report.countedTwice}; ` +
+    (report.differences.length === 0 ?
+      "the same content as an undisturbed run" :
+      `DIFFERENT from an undisturbed run:\n    ${report.differences.join("\n    ")}`),
+    `  first new row after ${ms(report.firstRowMs)}, in all partitions after ${ms(report.allPartitionsMs)} ` +
+    `(of it ${ms(report.acknowledgedMs)} until the log acknowledged again everywhere); caught up after ${
+      ms(report.caughtUpMs)
+    }`,
+    `  appends p95 ${ms(report.appendP95Before)} before, ${ms(report.appendP95During)} during (longest ${
+      ms(report.appendMaxDuring)
+    }); ` +
+    `oldest waiting record p95 ${ms(report.rowAgeP95Before)} before`
+  ].join("\n")
+}
+
+/** One table for all faults. */
+export const reportMarkdown = (reports: ReadonlyArray<FaultReport>, machine: string): string => {
+  const [first] = reports
+  const head =
+    "| fault | acknowledged | lost | twice | content | first new row | all partitions | of it the log | caught up | append p95 before / during |"
+  return [
+    "# Chaos report",
+    "",
+    `${machine}. Three brokers, RF 3, min ISR 2, everything on this machine; ${
+      count(first?.recordsPerSecond ?? 0)
+    } messy events/s, ` +
+    `${
+      first?.seconds ?? 0
+    } s after each fault. Recovery is counted until every partition shows a row of an event sent after the fault.`,
+    "",
+    head,
+    `|${" --- |".repeat(10)}`,
+    ...reports.map((report) =>
+      `| ${report.fault} | ${count(report.acknowledged)} | ${report.lost + report.uncounted} | ${
+        report.appendedTwice + report.countedTwice
+      } | ${report.differences.length === 0 ? "same" : "DIFFERENT"} | ${ms(report.firstRowMs)} | ${
+        ms(report.allPartitionsMs)
+      } | ${ms(report.acknowledgedMs)} | ${ms(report.caughtUpMs)} | ${ms(report.appendP95Before)} / ${
+        ms(report.appendP95During)
+      } |`
+    ),
+    "",
+    ...reports.map((report) => `- ${report.fault}: ${report.what}.`),
+    ""
+  ].join("\n")
+}

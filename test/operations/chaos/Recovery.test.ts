@@ -1,0 +1,139 @@
+import { array, assert as check, integer, property } from "fast-check"
+import { describe, expect, it } from "vitest"
+import type { Offset, Partition } from "../../../src/domain/Identifiers.ts"
+import type { EpochMillis } from "../../../src/domain/Identifiers.ts"
+import { Ledger } from "../../../src/operations/chaos/Ledger.ts"
+import { appendFigures, lagAt, quantile, recoveryOf } from "../../../src/operations/chaos/Recovery.ts"
+import { isExact, reportMarkdown, reportText } from "../../../src/operations/chaos/Report.ts"
+import type { FaultReport } from "../../../src/operations/chaos/Report.ts"
+
+const value = Buffer.from("an event")
+
+/** One record a partition each 100 ms, acknowledged 10 ms later, but not while the log is away. */
+const ledgerOf = (partitions: number, { awayFrom = Infinity, awayTo = Infinity } = {}): Ledger => {
+  const ledger = new Ledger(partitions)
+  for (let i = 0; i < 100; i++) {
+    const sentAt = i * 100
+    const acknowledgedAt = sentAt >= awayFrom && sentAt < awayTo ? awayTo : sentAt + 10
+    for (let partition = 0; partition < partitions; partition++) {
+      ledger.note(
+        [{ key: "v", value }],
+        [{ partition: partition as Partition, offset: i as Offset, appendedAt: acknowledgedAt as EpochMillis }],
+        sentAt,
+        acknowledgedAt
+      )
+    }
+  }
+  return ledger
+}
+
+describe("the ledger", () => {
+  it("knows what lies where, and what does not", () => {
+    const ledger = ledgerOf(2)
+    expect(ledger.records).toBe(200)
+    expect(ledger.holds(1, 7, value)).toBe(true)
+    expect(ledger.holds(1, 7, Buffer.from("another"))).toBe(false)
+    expect(ledger.holds(1, 100, value)).toBeUndefined()
+  })
+
+  it("knows how far each partition was acknowledged at any time", () => {
+    const ledger = ledgerOf(1)
+    check(property(integer({ min: 0, max: 12_000 }), (time) => {
+      const expected = time < 10 ? 0 : Math.min(100, Math.floor((time - 10) / 100) + 1)
+      expect(ledger.endAt(time)).toEqual([expected])
+    }))
+  })
+})
+
+describe("recovery", () => {
+  it("counts until a row of an event that was sent after the fault, of the first partition and of the last", () => {
+    const ledger = ledgerOf(2)
+    // The fault is at 1,000: record 11 is the first one sent after it.
+    const sights = [
+      { at: 900, next: [9, 9] },
+      { at: 1_500, next: [11, 11] },
+      { at: 2_000, next: [12, 11] },
+      { at: 3_000, next: [20, 11] },
+      { at: 4_000, next: [39, 39] }
+    ]
+    expect(recoveryOf(ledger, sights, { from: 1_000, recordsPerSecond: 10 })).toEqual({
+      firstRowMs: 1_000,
+      allPartitionsMs: 3_000,
+      acknowledgedMs: 110,
+      caughtUpMs: 3_000
+    })
+  })
+
+  it("says never when a partition shows nothing", () => {
+    const { allPartitionsMs, caughtUpMs, firstRowMs } = recoveryOf(ledgerOf(2), [{ at: 9_000, next: [90, 3] }], {
+      from: 1_000,
+      recordsPerSecond: 10
+    })
+    expect(firstRowMs).toBe(8_000)
+    expect(allPartitionsMs).toBeUndefined()
+    expect(caughtUpMs).toBeUndefined()
+  })
+
+  it("tells the log's share apart", () => {
+    const ledger = ledgerOf(1, { awayFrom: 1_000, awayTo: 4_000 })
+    const { acknowledgedMs } = recoveryOf(ledger, [], { from: 999, recordsPerSecond: 10 })
+    expect(acknowledgedMs).toBe(3_001)
+    expect(appendFigures(ledger.appends, 0, 1_000)).toEqual({ p95Ms: 10, maxMs: 10 })
+    expect(appendFigures(ledger.appends, 1_000, 4_000).maxMs).toBe(3_000)
+    expect(lagAt(ledger, { at: 900, next: [5] })).toBe(4)
+  })
+})
+
+describe("a quantile", () => {
+  it("is one of the values, and so many are not above it", () => {
+    check(property(array(integer(), { minLength: 1 }), integer({ min: 1, max: 100 }), (values, percent) => {
+      const found = quantile(values, percent / 100)
+      expect(values).toContain(found)
+      expect(values.filter((each) => each <= found).length).toBeGreaterThanOrEqual(
+        Math.ceil(percent / 100 * values.length)
+      )
+    }))
+  })
+})
+
+describe("the report", () => {
+  const report: FaultReport = {
+    fault: "kill-broker",
+    what: "a test",
+    recordsPerSecond: 100,
+    seconds: 10,
+    acknowledged: 1_234,
+    inLog: 1_234,
+    lost: 0,
+    appendedTwice: 0,
+    outcomes: { accepted: 1_234, duplicate: 0, late: 0, rejected: 0, dead_lettered: 0 },
+    uncounted: 0,
+    countedTwice: 0,
+    firstRowMs: 10,
+    allPartitionsMs: 20,
+    acknowledgedMs: 5,
+    caughtUpMs: undefined,
+    appendP95Before: 1,
+    appendP95During: 2,
+    appendMaxDuring: 3,
+    rowAgeP95Before: 4,
+    differences: []
+  }
+
+  it("is exact only when nothing is lost, twice, different, or away for good", () => {
+    expect(isExact(report)).toBe(true)
+    for (const name of ["lost", "appendedTwice", "uncounted", "countedTwice"] as const) {
+      expect(isExact({ ...report, [name]: 1 }), name).toBe(false)
+    }
+    expect(isExact({ ...report, differences: ["events: 1 against 2"] })).toBe(false)
+    expect(isExact({ ...report, allPartitionsMs: undefined })).toBe(false)
+  })
+
+  it("says what was found, as text and as a table", () => {
+    expect(reportText(report)).toContain("acknowledged 1,234, in the log 1,234")
+    expect(reportText({ ...report, differences: ["events: 1 against 2"] })).toContain("events: 1 against 2")
+    const table = reportMarkdown([report], "a machine").split("\n").filter((line) => line.startsWith("|"))
+    expect(new Set(table.map((line) => line.split("|").length)).size).toBe(1)
+    expect(table.at(-1)).toContain("| kill-broker | 1,234 | 0 | 0 | same | 10 ms | 20 ms | 5 ms | never |")
+  })
+})
