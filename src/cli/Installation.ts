@@ -43,6 +43,8 @@ export const paths = (dataDirectory: string) => {
     pipelineLock: join(root, "pipeline.lock"),
     pipelineOwner: join(root, "pipeline.json"),
     members: join(root, "members"),
+    /** Of the private cluster that a demo starts for itself. */
+    brokers: join(root, "brokers"),
     temporary: join(root, "temporary")
   }
 }

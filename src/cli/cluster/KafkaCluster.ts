@@ -1,12 +1,12 @@
 /**
- * A real Kafka cluster for tests: combined brokers and controllers (KRaft) on free ports of the loopback, their data in a temporary
- * folder. Signals are its faults. Linux: nodes die with the process that started them.
+ * A private, real Kafka cluster: combined brokers and controllers (KRaft) on free ports of the loopback, their data in a temporary
+ * folder, or in one that is kept. Signals are its faults. Linux: nodes die with the process that started them.
  */
 import type { ChildProcess } from "node:child_process"
 import { spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import { closeSync, existsSync, openSync, readFileSync } from "node:fs"
-import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import type { AddressInfo } from "node:net"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
@@ -22,6 +22,8 @@ const host = "127.0.0.1"
 export interface ClusterOptions {
   /** 1 or 3. */
   readonly nodes: number
+  /** Where its data is kept: the next start in it goes on, on the same ports. Absent: a temporary folder, removed at the end. */
+  readonly folder?: string
   /** Heap of each node, MiB. */
   readonly heapMb?: number
   /** More, or other, settings of the brokers. */
@@ -70,8 +72,10 @@ export class KafkaCluster {
   /** Formats, starts, and waits until every node knows every other one. */
   static async start(options: ClusterOptions): Promise<KafkaCluster> {
     const { command, jars } = await kafkaServer()
-    const folder = await mkdtemp(join(tmpdir(), "guardian-kafka-"))
-    const ports = await freePorts(options.nodes * 3)
+    const folder = options.folder ?? await mkdtemp(join(tmpdir(), "guardian-kafka-"))
+    await mkdir(folder, { recursive: true })
+    const kept = await keptPorts(folder)
+    const ports = kept ?? await freePorts(options.nodes * 3)
     const nodes = Array.from({ length: options.nodes }, (_, i): Node => ({
       id: i + 1,
       port: ports[3 * i]!,
@@ -81,7 +85,10 @@ export class KafkaCluster {
     }))
     const cluster = new KafkaCluster(folder, command, jars, nodes, options)
     try {
-      await cluster.#format()
+      if (kept === undefined) {
+        await cluster.#format()
+        await writeFile(join(folder, portsFile), JSON.stringify(ports))
+      }
       for (const node of nodes) cluster.#spawn(node)
       await cluster.ready()
       return cluster
@@ -155,11 +162,11 @@ export class KafkaCluster {
     return readFileSync(join(this.folder, `${id}.log`), "utf8").slice(-4_000)
   }
 
-  /** Kills every node and removes the data. */
+  /** Kills every node and removes the data, unless it is to be kept: nodes take a crash for what it is. */
   async stop(): Promise<void> {
     await Promise.all(this.ids.map((id) => this.kill(id)))
     process.off("exit", this.#onExit)
-    await rm(this.folder, { recursive: true, force: true })
+    if (this.#options.folder === undefined) await rm(this.folder, { recursive: true, force: true })
   }
 
   #node(id: number): Node {
@@ -246,7 +253,8 @@ export class KafkaCluster {
     ]
     // The kernel ends the node when this process dies in any way.
     if (existsSync("/usr/bin/setpriv")) command.unshift("/usr/bin/setpriv", "--pdeathsig", "KILL")
-    const child = spawn(command[0]!, command.slice(1), { stdio: ["ignore", log, log] })
+    // Detached: Ctrl-C in a terminal goes to the parent, which stops its brokers last.
+    const child = spawn(command[0]!, command.slice(1), { stdio: ["ignore", log, log], detached: true })
     closeSync(log)
     node.process = child
     child.once("exit", () => {
@@ -289,6 +297,14 @@ const liveBrokers = async (port: number): Promise<ReadonlyArray<number>> => {
   } finally {
     connection.close()
   }
+}
+
+/** Written when the nodes' storage is formatted. */
+const portsFile = "ports.json"
+
+const keptPorts = async (folder: string): Promise<ReadonlyArray<number> | undefined> => {
+  const text = await readFile(join(folder, portsFile), "utf8").catch(() => undefined)
+  return text === undefined ? undefined : JSON.parse(text) as ReadonlyArray<number>
 }
 
 /** What runs a node: fetched when it is not there, or a word on what to install. */

@@ -4,6 +4,7 @@ import { randomInt } from "node:crypto"
 import { PipelineStatus } from "../../pipeline/PipelineStatus.ts"
 import { Warehouse } from "../../warehouse/Warehouse.ts"
 import { collect, collectorHost, collectorPort } from "../CollectorServer.ts"
+import { withBrokers } from "../DemoCluster.ts"
 import { apiPort, dataDir, httpPort, print, rateFlag, tcpPort } from "../Flags.ts"
 import { RunningWarehouse } from "../Installation.ts"
 import { beat, markLive } from "../LiveLog.ts"
@@ -19,6 +20,27 @@ export const demo = Command.make(
   "demo",
   { dataDir, rate, httpPort, tcpPort, apiPort, collectorHost, collectorPort },
   Effect.fn(function*({ apiPort, collectorHost, collectorPort, dataDir, httpPort, rate, tcpPort }) {
+    yield* withBrokers(
+      dataDir,
+      running({ apiPort, collectorHost, collectorPort, dataDir, httpPort, rate, tcpPort })
+    )
+  })
+).pipe(
+  Command.withDescription("Run everything on this machine with simulated traffic; with --log kafka three brokers, too")
+)
+
+interface DemoFlags {
+  readonly apiPort: number | undefined
+  readonly collectorHost: string | undefined
+  readonly collectorPort: number | undefined
+  readonly dataDir: string
+  readonly httpPort: number | undefined
+  readonly rate: number
+  readonly tcpPort: number | undefined
+}
+
+const running = Effect.fnUntraced(
+  function*({ apiPort, collectorHost, collectorPort, dataDir, httpPort, rate, tcpPort }: DemoFlags) {
     yield* refuseOwned(dataDir)
     const status = new PipelineStatus()
     yield* print(
@@ -43,8 +65,8 @@ export const demo = Command.make(
       Effect.provide(servingLayer(dataDir, { httpPort, tcpPort })),
       Effect.onInterrupt(() => printStopped(status))
     )
-  })
-).pipe(Command.withDescription("Run everything on this machine with simulated traffic"))
+  }
+)
 
 const printHowToQuery = Effect.fnUntraced(function*(dataDirectory: string) {
   const warehouse = yield* RunningWarehouse
