@@ -12,6 +12,7 @@ import { importCommand } from "./commands/import.ts"
 import { keys } from "./commands/keys.ts"
 import { lag } from "./commands/lag.ts"
 import { late } from "./commands/late.ts"
+import { load } from "./commands/load.ts"
 import { log } from "./commands/log.ts"
 import { migrate } from "./commands/migrate.ts"
 import { serve } from "./commands/serve.ts"
@@ -48,7 +49,8 @@ const guardian = Command.make("guardian").pipe(
     keys,
     migrate,
     doctor,
-    chaos
+    chaos,
+    load
   ]),
   Command.withGlobalFlags([LogFlag])
 )

@@ -5,6 +5,7 @@ import { avroSchema } from "../../domain/ClickEvent.ts"
 import { defaultCoreSettings } from "../../domain/Settings.ts"
 import { EventLog } from "../../log/EventLog.ts"
 import { SchemaRegistry } from "../../log/SchemaRegistry.ts"
+import { encodeEvent } from "../../log/WireFormat.ts"
 import { differences, readContent } from "../../operations/chaos/Content.ts"
 import type { Fault } from "../../operations/chaos/Faults.ts"
 import { Ledger } from "../../operations/chaos/Ledger.ts"
@@ -54,7 +55,15 @@ const underTraffic = Effect.fnUntraced(
     const sights: Array<Sight> = []
     const watching = yield* Effect.forkScoped(watch(sights))
     const stop = yield* Deferred.make<void>()
-    const sending = yield* Effect.forkScoped(sendTraffic({ ledger, recordsPerSecond, seed, schemaId, stop }))
+    const sending = yield* Effect.forkScoped(sendTraffic({
+      ledger,
+      recordsPerSecond,
+      seed,
+      mode: "messy",
+      encode: (event) => encodeEvent(schemaId, event),
+      submit: (yield* EventLog).append,
+      stop
+    }))
     yield* say(`${fault.name}: ${recordsPerSecond.toLocaleString("en")} events/s, waiting for a steady state`)
     yield* seen(sights, place)
     yield* Effect.sleep(steadyMs)

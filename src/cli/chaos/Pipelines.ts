@@ -1,4 +1,4 @@
-/** `guardian serve --role pipeline` any number of times, each started again when it dies, as an orchestrator would. */
+/** `guardian serve` in a role any number of times, each started again when it dies, as an orchestrator would. */
 import type { ChildProcess } from "node:child_process"
 import { spawn } from "node:child_process"
 import { join } from "node:path"
@@ -10,17 +10,19 @@ const outputMax = 20_000
 export class Pipelines {
   readonly #dataDirectory: string
   readonly #environment: NodeJS.ProcessEnv
+  readonly #role: "pipeline" | "all"
   readonly #running = new Set<ChildProcess>()
   #isEnding = false
   #output = ""
 
-  constructor(dataDirectory: string, environment: NodeJS.ProcessEnv) {
+  constructor(dataDirectory: string, environment: NodeJS.ProcessEnv, role: "pipeline" | "all" = "pipeline") {
+    this.#role = role
     this.#dataDirectory = dataDirectory
     this.#environment = environment
   }
 
   start(): void {
-    const child = spawn(process.execPath, [main, "serve", "--role", "pipeline", "--data-dir", this.#dataDirectory], {
+    const child = spawn(process.execPath, [main, "serve", "--role", this.#role, "--data-dir", this.#dataDirectory], {
       env: { ...process.env, NODE_OPTIONS: "", NODE_NO_WARNINGS: "1", ...this.#environment },
       stdio: ["ignore", "pipe", "pipe"],
       // Ctrl-C in a terminal is ours: we end them in order.

@@ -2,12 +2,16 @@
 import { crc32 } from "node:zlib"
 import type { NewRecord, Receipt } from "../../log/EventLog.ts"
 
-/** Of one partition, in the order of acknowledgement, which is that of offsets. */
+/** Of one partition, in the order of acknowledgement: that of offsets but for appends that wait for other partitions, too. */
 interface PartitionLedger {
   readonly offsets: Array<number>
   readonly checksums: Map<number, number>
   readonly sentAt: Array<number>
   readonly acknowledgedAt: Array<number>
+  /** The offset after the greatest so far. */
+  readonly ends: Array<number>
+  /** Places in the order of offsets; made when it is asked for, of so many. */
+  sorted: Uint32Array
 }
 
 /** One append: epoch ms when it was sent, and how long its acknowledgement took, ms. */
@@ -26,7 +30,9 @@ export class Ledger {
       offsets: [],
       checksums: new Map<number, number>(),
       sentAt: [],
-      acknowledgedAt: []
+      acknowledgedAt: [],
+      ends: [],
+      sorted: new Uint32Array(0)
     }))
   }
 
@@ -51,6 +57,7 @@ export class Ledger {
       ledger.offsets.push(offset)
       ledger.sentAt.push(sentAt)
       ledger.acknowledgedAt.push(acknowledgedAt)
+      ledger.ends.push(Math.max(offset + 1, ledger.ends.at(-1) ?? 0))
       ledger.checksums.set(offset, crc32(records[i]!.value))
     }
     this.#records += receipts.length
@@ -73,7 +80,7 @@ export class Ledger {
 
   /** By partition, the offset after the last one that was acknowledged up to a time. */
   endAt(time: number): ReadonlyArray<number> {
-    return this.#partitions.map(({ acknowledgedAt, offsets }) => {
+    return this.#partitions.map(({ acknowledgedAt, ends }) => {
       let low = 0
       let high = acknowledgedAt.length
       while (low < high) {
@@ -81,20 +88,43 @@ export class Ledger {
         if (acknowledgedAt[middle]! <= time) low = middle + 1
         else high = middle
       }
-      return low === 0 ? 0 : offsets[low - 1]! + 1
+      return low === 0 ? 0 : ends[low - 1]!
     })
+  }
+
+  /** When the records from one offset to before another were acknowledged, epoch ms. */
+  acknowledgedTimes(partition: number, from: number, to: number): ReadonlyArray<number> {
+    const { acknowledgedAt } = this.#partitions[partition]!
+    const places = this.#byOffset(partition).subarray(this.#rank(partition, from), this.#rank(partition, to))
+    return Array.from(places, (place) => acknowledgedAt[place]!)
   }
 
   /** When the record at an offset, or the next one that we know of, was acknowledged. */
   firstAcknowledgedAt(partition: number, offset: number): number | undefined {
-    const { acknowledgedAt, offsets } = this.#partitions[partition]!
+    const place = this.#byOffset(partition)[this.#rank(partition, offset)]
+    return place === undefined ? undefined : this.#partitions[partition]!.acknowledgedAt[place]
+  }
+
+  #byOffset(partition: number): Uint32Array {
+    const ledger = this.#partitions[partition]!
+    const { offsets } = ledger
+    if (ledger.sorted.length !== offsets.length) {
+      ledger.sorted = Uint32Array.from(offsets, (_, place) => place).sort((a, b) => offsets[a]! - offsets[b]!)
+    }
+    return ledger.sorted
+  }
+
+  /** How many records lie before an offset. */
+  #rank(partition: number, offset: number): number {
+    const { offsets } = this.#partitions[partition]!
+    const sorted = this.#byOffset(partition)
     let low = 0
-    let high = offsets.length
+    let high = sorted.length
     while (low < high) {
       const middle = (low + high) >> 1
-      if (offsets[middle]! < offset) low = middle + 1
+      if (offsets[sorted[middle]!]! < offset) low = middle + 1
       else high = middle
     }
-    return acknowledgedAt[low]
+    return low
   }
 }

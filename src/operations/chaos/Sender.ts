@@ -1,59 +1,64 @@
-/** Steady messy traffic that keeps account of every acknowledgement. */
+/** Steady traffic by the clock that keeps account of every acknowledgement. */
 import { Clock, Deferred, Effect, FiberSet } from "effect"
 import type { Scope } from "effect"
-import type { LogError } from "../../log/EventLog.ts"
-import { EventLog } from "../../log/EventLog.ts"
-import { encodeEvent } from "../../log/WireFormat.ts"
+import type { ClickEvent } from "../../domain/ClickEvent.ts"
+import type { NewRecord, Receipt } from "../../log/EventLog.ts"
 import { ShopTraffic } from "../traffic/ShopTraffic.ts"
 import type { Ledger } from "./Ledger.ts"
 
-export interface SenderOptions {
+/** Hands records over; done when all are acknowledged, with their receipts in order. */
+export type Submit<E, R> = (records: ReadonlyArray<NewRecord>) => Effect.Effect<ReadonlyArray<Receipt>, E, R>
+
+export interface SenderOptions<E, R> {
   readonly ledger: Ledger
   readonly recordsPerSecond: number
   readonly seed: number
-  readonly schemaId: number
+  readonly mode: "usual" | "messy"
+  readonly encode: (event: ClickEvent) => Uint8Array
+  readonly submit: Submit<E, R>
+  /** Records of one hand-over at most. */
+  readonly recordsMax?: number
+  /** Hand-overs that may wait at once; while more would, the traffic waits, and catches up afterwards as senders do. */
+  readonly waitingMax?: number
   /** Ends it: what was sent is acknowledged first. */
   readonly stop: Deferred.Deferred<void>
 }
 
 const tickMs = 20
-const appendRecordsMax = 2_000
-/** Appends that may wait at once; while more would, the traffic waits, and catches up afterwards as senders do. */
-const appendsMax = 300
+const defaults = { recordsMax: 2_000, waitingMax: 300 }
 
-/** Sends by the clock until it is told to stop. Fails only when the log gives up. */
-export const sendTraffic = Effect.fnUntraced(function*(
-  { ledger, recordsPerSecond, schemaId, seed, stop }: SenderOptions
-): Effect.fn.Return<void, LogError, EventLog | Scope.Scope> {
-  const log = yield* EventLog
+/** Sends until it is told to stop, and until all of it is acknowledged. Fails when a hand-over does. */
+export const sendTraffic = Effect.fnUntraced(function*<E, R>(
+  options: SenderOptions<E, R>
+): Effect.fn.Return<void, E, R | Scope.Scope> {
+  const { encode, ledger, mode, recordsPerSecond, seed, stop, submit } = options
+  const { recordsMax = defaults.recordsMax, waitingMax = defaults.waitingMax } = options
   const clock = yield* Clock.Clock
   const startMs = clock.currentTimeMillisUnsafe()
-  const shop = new ShopTraffic({ seed, startMs, eventsPerSecond: recordsPerSecond, mode: "messy" })
-  const pending = yield* FiberSet.make<void, LogError>()
-  const failed = FiberSet.join(pending)
+  const shop = new ShopTraffic({ seed, startMs, eventsPerSecond: recordsPerSecond, mode })
+  const waiting = yield* FiberSet.make<void, E>()
+  const failed = FiberSet.join(waiting)
   let sent = 0
   const sending = Effect.gen(function*() {
     while (!Deferred.isDoneUnsafe(stop)) {
       const due = Math.floor((clock.currentTimeMillisUnsafe() - startMs) / 1_000 * recordsPerSecond) - sent
-      if (due > 0 && (yield* FiberSet.size(pending)) < appendsMax) {
-        const records = shop.nextRecords(Math.min(due, appendRecordsMax), (event) => encodeEvent(schemaId, event))
-        sent += records.length
-        const sentAt = clock.currentTimeMillisUnsafe()
-        yield* FiberSet.run(
-          pending,
-          Effect.map(
-            log.append(records),
-            (receipts) => ledger.note(records, receipts, sentAt, clock.currentTimeMillisUnsafe())
-          )
-        )
-        if (due > appendRecordsMax) {
-          yield* Effect.yieldNow
-          continue
-        }
+      if (due <= 0 || (yield* FiberSet.size(waiting)) >= waitingMax) {
+        yield* Effect.sleep(tickMs)
+        continue
       }
-      yield* Effect.sleep(tickMs)
+      const records = shop.nextRecords(Math.min(due, recordsMax), encode)
+      sent += records.length
+      const sentAt = clock.currentTimeMillisUnsafe()
+      yield* FiberSet.run(
+        waiting,
+        Effect.map(
+          submit(records),
+          (receipts) => ledger.note(records, receipts, sentAt, clock.currentTimeMillisUnsafe())
+        )
+      )
+      yield* due > recordsMax ? Effect.yieldNow : Effect.sleep(tickMs)
     }
   })
   yield* Effect.raceFirst(sending, failed)
-  yield* Effect.raceFirst(FiberSet.awaitEmpty(pending), failed)
+  yield* Effect.raceFirst(FiberSet.awaitEmpty(waiting), failed)
 })

@@ -36,6 +36,18 @@ describe("the ledger", () => {
     expect(ledger.holds(1, 100, value)).toBeUndefined()
   })
 
+  it("takes acknowledgements in another order than that of offsets", () => {
+    const ledger = new Ledger(1)
+    for (const [offset, at] of [[2, 100], [0, 110], [1, 110], [3, 120]] as const) {
+      const receipt = { partition: 0 as Partition, offset: offset as Offset, appendedAt: at as EpochMillis }
+      ledger.note([{ key: "v", value }], [receipt], 50, at)
+    }
+    expect(ledger.endAt(105)).toEqual([3])
+    expect(ledger.acknowledgedTimes(0, 0, 3)).toEqual([110, 110, 100])
+    expect(ledger.firstAcknowledgedAt(0, 3)).toBe(120)
+    expect(ledger.firstAcknowledgedAt(0, 4)).toBeUndefined()
+  })
+
   it("knows how far each partition was acknowledged at any time", () => {
     const ledger = ledgerOf(1)
     check(property(integer({ min: 0, max: 12_000 }), (time) => {

@@ -1,0 +1,75 @@
+/** Whether a rate was held, and how long an event took to be visible. Pure. */
+import type { Ledger } from "../chaos/Ledger.ts"
+import type { Sight } from "../chaos/Recovery.ts"
+import { lagAt, quantile } from "../chaos/Recovery.ts"
+
+export interface LoadStep {
+  readonly recordsPerSecond: number
+  /** Acknowledged in the measured part, per second. */
+  readonly acknowledgedPerSecond: number
+  /** Acknowledged and not visible, in the middle and at the end of the measured part. */
+  readonly lagMiddle: number
+  readonly lagEnd: number
+  /** From acknowledgement to visible by SQL, ms. */
+  readonly visibleP50Ms: number
+  readonly visibleP95Ms: number
+  readonly visibleP99Ms: number
+  readonly appendP95Ms: number
+  readonly isHeld: boolean
+}
+
+/** So many seconds of traffic may wait, and so much of the rate may be missing. */
+const lagSecondsMax = 2
+const rateShareMin = 0.97
+
+export const stepOf = (
+  ledger: Ledger,
+  sights: ReadonlyArray<Sight>,
+  { from, recordsPerSecond, to }: { readonly from: number; readonly to: number; readonly recordsPerSecond: number }
+): LoadStep => {
+  const acknowledged = sum(ledger.endAt(to)) - sum(ledger.endAt(from))
+  const acknowledgedPerSecond = acknowledged / ((to - from) / 1_000)
+  const lagMiddle = lagBefore(ledger, sights, (from + to) / 2)
+  const lagEnd = lagBefore(ledger, sights, to)
+  const visible = visibleAfter(ledger, sights, from, to)
+  const took = ledger.appends.filter(({ sentAt }) => sentAt >= from && sentAt < to).map(({ tookMs }) => tookMs)
+  return {
+    recordsPerSecond,
+    acknowledgedPerSecond,
+    lagMiddle,
+    lagEnd,
+    visibleP50Ms: quantile(visible, 0.5),
+    visibleP95Ms: quantile(visible, 0.95),
+    visibleP99Ms: quantile(visible, 0.99),
+    appendP95Ms: quantile(took, 0.95),
+    isHeld: acknowledgedPerSecond >= rateShareMin * recordsPerSecond && lagEnd <= lagSecondsMax * recordsPerSecond
+  }
+}
+
+const sum = (values: ReadonlyArray<number>): number => values.reduce((total, each) => total + each, 0)
+
+/** At the last look before a time. */
+const lagBefore = (ledger: Ledger, sights: ReadonlyArray<Sight>, time: number): number => {
+  const sight = sights.findLast(({ at }) => at <= time)
+  return sight === undefined ? sum(ledger.endAt(time)) : lagAt(ledger, sight)
+}
+
+/** Of each record that became visible in a span of time: how long after its acknowledgement a look found it, ms. */
+export const visibleAfter = (
+  ledger: Ledger,
+  sights: ReadonlyArray<Sight>,
+  from: number,
+  to: number
+): ReadonlyArray<number> => {
+  const took: Array<number> = []
+  for (let i = 1; i < sights.length; i++) {
+    const { at, next } = sights[i]!
+    if (at < from || at >= to) continue
+    for (const [partition, end] of next.entries()) {
+      for (const time of ledger.acknowledgedTimes(partition, sights[i - 1]!.next[partition]!, end)) {
+        took.push(Math.max(0, at - time))
+      }
+    }
+  }
+  return took
+}
