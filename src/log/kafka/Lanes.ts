@@ -134,6 +134,7 @@ export class Lanes {
   async #send(lane: Lane, batch: ReadonlyArray<Queued>): Promise<RecordMetadata> {
     const { compression, topic } = this.#options
     const messages = batch.map(({ call, index }) => messageOf(call.records[index]!, lane.partition))
+    let defects = 0
     for (;;) {
       const producer = this.#producer ??= this.#connect()
       try {
@@ -151,6 +152,9 @@ export class Lanes {
         throw new Error("the send ended without having been written")
       } catch (error) {
         if (isRefusal(error) || this.#closed) throw error
+        if (error instanceof TypeError && ++defects >= defectsMax) {
+          throw new AppendDefect(error.message, { cause: error })
+        }
         if (this.#producer === producer) this.#producer = undefined
         void producer.then((old) => old.disconnect()).catch(() => undefined)
         await lane.patience.wait(`appending to partition ${lane.partition} of ${topic}`, error)
@@ -223,6 +227,12 @@ const refusals = new Set([
   "SASL_AUTHENTICATION_FAILED"
 ])
 
+/** Not the brokers' doing: trying again will not help. kafkajs has some that pass, so not at once. */
+class AppendDefect extends Error {}
+
+const defectsMax = 20
+
 const isRefusal = (error: unknown): boolean =>
+  error instanceof AppendDefect ||
   error instanceof Error && (refusals.has((error as { readonly type?: string }).type ?? "") ||
-    error.name === "KafkaJSSASLAuthenticationError")
+      error.name === "KafkaJSSASLAuthenticationError")

@@ -45,6 +45,8 @@ export const createTopic = async (admin: Admin, topic: string, options: TopicOpt
       replicationFactor: options.replicationFactor,
       configEntries: Object.entries({
         "min.insync.replicas": Math.min(options.minInsyncReplicas, options.replicationFactor),
+        // A replica that lacks acknowledged records must never lead, whatever the brokers' default is.
+        "unclean.leader.election.enable": false,
         "message.timestamp.type": "LogAppendTime",
         "cleanup.policy": "delete",
         "max.message.bytes": batchBytesMax,
