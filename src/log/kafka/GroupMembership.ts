@@ -22,10 +22,13 @@ export interface GroupOptions extends KafkaAddress {
   readonly tell?: ((trouble: string) => void) | undefined
 }
 
-const sessionTimeoutMs = 10_000
+/** The shortest that brokers take by default: so long nobody has the partitions of a member that is frozen. */
+const sessionTimeoutMs = 6_000
 /** Without a heartbeat for so long the consumer is given up, ms: the group has moved on by then. */
 const silenceMaxMs = 20_000
 const watchEveryMs = 1_000
+/** Who has not looked for so long was frozen, ms. */
+const frozenMs = 5_000
 /** Between two commits, ms. */
 const commitEveryMs = 2_000
 /** So long after it began to join, a member takes dead ones out, ms: then the group is never empty, and starts no new wait for members. */
@@ -75,6 +78,7 @@ class GroupMembership {
   #memberId = ""
   #consumer: Consumer | undefined
   #heardAt = performance.now()
+  #lookedAt = performance.now()
   #committedAt = 0
   #left = false
 
@@ -195,6 +199,10 @@ class GroupMembership {
 
   #look(): void {
     const now = performance.now()
+    // Frozen ourselves, we could hear nothing: kafkajs finds out at its next heartbeat, and joins again. A second consumer beside it
+    // would have to wait for the first one's session to end.
+    if (now - this.#lookedAt > frozenMs) this.#heardAt = now
+    this.#lookedAt = now
     if (now - this.#heardAt > silenceMaxMs) return this.#renew("no heartbeat was heard")
     const consumer = this.#consumer
     if (consumer === undefined || now - this.#committedAt < commitEveryMs) return
