@@ -36,7 +36,7 @@ export interface ChaosOptions {
 const steadyMs = 10_000
 /** After a fault is mended the traffic goes on for at least so long, ms. */
 const afterMs = 10_000
-const lookEvery = "50 millis"
+const lookEvery = "100 millis"
 /** In the middle of the registry's absence. */
 const killAfterMs = 5_000
 const processedWithin = "3 minutes"
