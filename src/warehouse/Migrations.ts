@@ -69,7 +69,10 @@ export const migrate = (
     yield* warehouse.command(`CREATE DATABASE IF NOT EXISTS ${database} ENGINE = Atomic`)
     yield* warehouse.command(recordsTable(database))
     const pending = yield* missing(files, yield* records(warehouse, database), database)
-    for (const file of pending) yield* apply(warehouse, file, database)
+    yield* Effect.ensuring(
+      Effect.forEach(pending, (file) => apply(warehouse, file, database), { discard: true }),
+      pending.length === 0 ? Effect.void : Effect.ignore(startViews(warehouse, database))
+    )
     // Another process may have recorded another text under one of these numbers meanwhile.
     yield* missing(files, yield* records(warehouse, database), database)
     return { database, applied: pending.map((file) => file.name), version: files.at(-1)?.number ?? 0 }
@@ -168,6 +171,17 @@ const missing = (
     Effect.succeed(pending)
 }
 
+/** Makes a view that refreshes itself; a view begins at once, and whoever drops it again waits for it. */
+const refreshable = /^CREATE MATERIALIZED VIEW IF NOT EXISTS \{database\}\.(\w+)\s+REFRESH/
+
+/** Lets them refresh, when all are as they should be. */
+const startViews = Effect.fnUntraced(function*(warehouse: Warehouse["Service"], database: string) {
+  const views = yield* warehouse.query("SELECT view FROM system.view_refreshes WHERE database = {database:String}", {
+    database
+  })
+  for (const { view } of views) yield* warehouse.command(`SYSTEM START VIEW ${database}.${String(view)}`)
+})
+
 const apply = Effect.fnUntraced(function*(warehouse: Warehouse["Service"], file: Migration, database: string) {
   for (const [index, statement] of file.statements.entries()) {
     yield* warehouse.command(statement.replaceAll("{database}", database)).pipe(
@@ -175,6 +189,8 @@ const apply = Effect.fnUntraced(function*(warehouse: Warehouse["Service"], file:
         new WarehouseError({ ...error, message: `${file.name}, statement ${index + 1}: ${error.message}` })
       )
     )
+    const view = refreshable.exec(statement)?.[1]
+    if (view !== undefined) yield* warehouse.command(`SYSTEM STOP VIEW ${database}.${view}`)
   }
   yield* warehouse.command(
     `INSERT INTO ${database}.migrations (number, name, checksum) ` +
