@@ -232,6 +232,11 @@ export const logVariables = {
     meaning: "Schema registry with Confluent's API; without it schemas are kept in the data directory",
     fallback: "none"
   },
+  clusterCache: {
+    name: "GUARDIAN_CLUSTER_CACHE",
+    meaning: "Where the servers of private clusters are kept (demo --log kafka, chaos, cluster tests)",
+    fallback: "~/.cache/guardian-cluster"
+  },
   registryUsername: { name: "GUARDIAN_REGISTRY_USERNAME", meaning: "Who logs in at the registry", fallback: "none" },
   registryPassword: { name: "GUARDIAN_REGISTRY_PASSWORD", meaning: "Its password", fallback: "none", secret: true }
 } as const satisfies Readonly<Record<string, Variable>>
