@@ -1,5 +1,5 @@
 /**
- * Servers that cluster tests run, from Maven Central: fetched once per content of a pom file, kept outside of the repository in
+ * Servers of private clusters, from Maven Central: fetched once per content of a pom file, kept outside of the repository in
  * `GUARDIAN_CLUSTER_CACHE` or `~/.cache/guardian-cluster`.
  */
 import { execFile } from "node:child_process"
@@ -53,13 +53,13 @@ export const java = async (
     )
     if (version >= versionMin) return candidate
   }
-  throw new MissingTools(`cluster tests need ${what}`)
+  throw new MissingTools(`a private cluster needs ${what}`)
 }
 
 const refuseMissing = async (command: string, args: ReadonlyArray<string>, what: string): Promise<void> => {
   try {
     await run(command, args)
   } catch {
-    throw new MissingTools(`cluster tests need ${what}`)
+    throw new MissingTools(`a private cluster needs ${what}`)
   }
 }

@@ -1,4 +1,4 @@
-/** A real schema registry for tests: Apicurio, in memory, with Confluent's API. It takes Java 21. */
+/** A real schema registry of our own: Apicurio, in memory, with Confluent's API. It takes Java 21. */
 import type { ChildProcess } from "node:child_process"
 import { spawn } from "node:child_process"
 import { closeSync, existsSync, openSync, readdirSync, readFileSync } from "node:fs"
