@@ -15,6 +15,7 @@ import { late } from "./commands/late.ts"
 import { log } from "./commands/log.ts"
 import { migrate } from "./commands/migrate.ts"
 import { serve } from "./commands/serve.ts"
+import { setup } from "./commands/setup.ts"
 import { simulate } from "./commands/simulate.ts"
 import { sql } from "./commands/sql.ts"
 import { tail } from "./commands/tail.ts"
@@ -46,6 +47,7 @@ const guardian = Command.make("guardian").pipe(
     verdict,
     late,
     keys,
+    setup,
     migrate,
     doctor,
     chaos
