@@ -211,6 +211,22 @@ export const serverVariables = {
   }
 } as const satisfies Readonly<Record<string, Variable>>
 
+/** Of guardian smoke: the keys themselves, not their hashes. */
+export const smokeVariables = {
+  writeKey: {
+    name: "GUARDIAN_SMOKE_WRITE_KEY",
+    meaning: "Write key that guardian smoke sends with",
+    fallback: "none",
+    secret: true
+  },
+  readKey: {
+    name: "GUARDIAN_SMOKE_READ_KEY",
+    meaning: "Read key that guardian smoke asks the API with",
+    fallback: "none",
+    secret: true
+  }
+} as const satisfies Readonly<Record<string, Variable>>
+
 /** They say where the log and the schema registry are. */
 export const logVariables = {
   log: {
@@ -284,6 +300,7 @@ export const variables: ReadonlyArray<Variable> = [
   ...Object.values<Variable>(accessVariables),
   ...Object.values<Variable>(collectorVariables),
   ...Object.values<Variable>(serverVariables),
+  ...Object.values<Variable>(smokeVariables),
   ...Object.values<Variable>(logVariables)
 ]
 

@@ -17,6 +17,7 @@ import { migrate } from "./commands/migrate.ts"
 import { serve } from "./commands/serve.ts"
 import { setup } from "./commands/setup.ts"
 import { simulate } from "./commands/simulate.ts"
+import { smoke } from "./commands/smoke.ts"
 import { sql } from "./commands/sql.ts"
 import { tail } from "./commands/tail.ts"
 import { trace } from "./commands/trace.ts"
@@ -50,6 +51,7 @@ const guardian = Command.make("guardian").pipe(
     setup,
     migrate,
     doctor,
+    smoke,
     chaos
   ]),
   Command.withGlobalFlags([LogFlag])
