@@ -43,7 +43,7 @@ const checks = Effect.gen(function*() {
       checked(
         "pipeline",
         Effect.succeed(
-          figures.state === "running" ?
+          figures.state === "running" || figures.state === "idle" ?
             "" :
             `${figures.state}${figures.waitingFor === "" ? "" : "; see the log of this process"}`
         )

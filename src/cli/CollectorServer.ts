@@ -42,7 +42,8 @@ export const collect = Effect.fnUntraced(function*(dataDirectory: string, place:
     return yield* new InstallationError({
       message: isLoopback(host) ?
         `${collectorVariables.keys.name} asks for write keys and there is none: make one with guardian keys add NAME.` :
-        `The collector would listen on ${host}, where strangers can send: make a write key first, with guardian keys add NAME.`
+        `The collector would listen on ${host}, where strangers can send: make a write key first, with guardian keys add NAME, ` +
+        `or name one in ${collectorVariables.writeKeys.name}.`
     })
   }
   const schemaId = yield* eventSchemaId

@@ -143,6 +143,12 @@ export const processVariables = {
     meaning: "Proxies in front of the collector that append to X-Forwarded-For",
     fallback: "0"
   },
+  healthPort: {
+    name: "GUARDIAN_HEALTH_PORT",
+    takes: port,
+    meaning: "Port on 127.0.0.1 where the roles pipeline and collector answer /livez and /readyz",
+    fallback: "none"
+  },
   auditHour: {
     name: "GUARDIAN_AUDIT_HOUR",
     takes: whole(0, 24),
@@ -164,10 +170,60 @@ export const collectorVariables = {
     meaning: "required, off, or auto: write keys are asked for unless it listens on loopback",
     fallback: "auto"
   },
+  writeKeys: {
+    name: "GUARDIAN_COLLECTOR_WRITE_KEYS",
+    takes: { kind: "keys" },
+    meaning: "Write keys besides those of guardian keys: name=SHA-256 of the key in hex, commas between",
+    fallback: "none"
+  },
   origins: {
     name: "GUARDIAN_COLLECTOR_ORIGINS",
     meaning: "Origins whose pages may send, comma-separated; empty: any",
     fallback: ""
+  }
+} as const satisfies Readonly<Record<string, Variable>>
+
+/** They say where a ClickHouse server is that somebody else runs, and how its users log in: in place of the embedded one. */
+export const serverVariables = {
+  url: {
+    name: "GUARDIAN_CLICKHOUSE_URL",
+    meaning:
+      "HTTP address of a ClickHouse server to use, such as http://clickhouse:8123; without it the embedded one runs",
+    fallback: "none"
+  },
+  writerPassword: {
+    name: "GUARDIAN_CLICKHOUSE_WRITER_PASSWORD",
+    meaning: "Password of guardian_writer there",
+    fallback: "none",
+    secret: true
+  },
+  readerPassword: {
+    name: "GUARDIAN_CLICKHOUSE_READER_PASSWORD",
+    meaning: "Password of guardian_reader there",
+    fallback: "none",
+    secret: true
+  },
+  analystPassword: {
+    name: "GUARDIAN_CLICKHOUSE_ANALYST_PASSWORD",
+    meaning: "Password of analyst there",
+    fallback: "none",
+    secret: true
+  }
+} as const satisfies Readonly<Record<string, Variable>>
+
+/** Of guardian smoke: the keys themselves, not their hashes. */
+export const smokeVariables = {
+  writeKey: {
+    name: "GUARDIAN_SMOKE_WRITE_KEY",
+    meaning: "Write key that guardian smoke sends with",
+    fallback: "none",
+    secret: true
+  },
+  readKey: {
+    name: "GUARDIAN_SMOKE_READ_KEY",
+    meaning: "Read key that guardian smoke asks the API with",
+    fallback: "none",
+    secret: true
   }
 } as const satisfies Readonly<Record<string, Variable>>
 
@@ -248,6 +304,8 @@ export const variables: ReadonlyArray<Variable> = [
   ...Object.values(processVariables),
   ...Object.values<Variable>(accessVariables),
   ...Object.values<Variable>(collectorVariables),
+  ...Object.values<Variable>(serverVariables),
+  ...Object.values<Variable>(smokeVariables),
   ...Object.values<Variable>(logVariables)
 ]
 

@@ -1,10 +1,12 @@
 /** The warehouse for commands that only look: what was never made is not made by looking. */
 import { Effect, Layer } from "effect"
 import { existsSync } from "node:fs"
+import { isExternal } from "./ExternalWarehouse.ts"
 import { InstallationError, paths, warehouseLayer } from "./Installation.ts"
 
-/** Whether this data directory ever had a warehouse. */
-export const hasWarehouse = (dataDirectory: string): boolean => existsSync(paths(dataDirectory).warehouse)
+/** Whether this data directory ever had a warehouse, or the environment names a server. */
+export const hasWarehouse = (dataDirectory: string): boolean =>
+  isExternal() || existsSync(paths(dataDirectory).warehouse)
 
 /** What to do when there are no tables to read. */
 export const noTablesYet = "Fill the database with guardian import, or guardian drain or guardian serve when the log " +

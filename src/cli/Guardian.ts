@@ -16,7 +16,9 @@ import { load } from "./commands/load.ts"
 import { log } from "./commands/log.ts"
 import { migrate } from "./commands/migrate.ts"
 import { serve } from "./commands/serve.ts"
+import { setup } from "./commands/setup.ts"
 import { simulate } from "./commands/simulate.ts"
+import { smoke } from "./commands/smoke.ts"
 import { sql } from "./commands/sql.ts"
 import { tail } from "./commands/tail.ts"
 import { trace } from "./commands/trace.ts"
@@ -47,8 +49,10 @@ const guardian = Command.make("guardian").pipe(
     verdict,
     late,
     keys,
+    setup,
     migrate,
     doctor,
+    smoke,
     chaos,
     load
   ]),

@@ -24,6 +24,7 @@ import { WarehouseOwned } from "../warehouse/embedded/EmbeddedWarehouseErrors.ts
 import type { WarehouseStartError } from "../warehouse/embedded/EmbeddedWarehouseErrors.ts"
 import type { WarehouseAddress } from "../warehouse/Warehouse.ts"
 import { coreSettings, processVariables, wholeNumber } from "./Environment.ts"
+import { externalWarehouse } from "./ExternalWarehouse.ts"
 import { httpRegistry, kafkaLog, logKind } from "./LogChoice.ts"
 
 /** Something about the data directory is not as the command needs it; the message says what to do. */
@@ -49,13 +50,14 @@ export const paths = (dataDirectory: string) => {
   }
 }
 
-/** The warehouse of this data directory, run by us or by another process. */
+/** The warehouse of this data directory, run by us or by another process; or a server elsewhere. */
 export class RunningWarehouse extends Context.Service<RunningWarehouse, {
   readonly url: string
   readonly tcpPort: number | undefined
   /** True: it ends with us. */
   readonly owned: boolean
-  readonly ownerPid: number
+  /** Who runs it; undefined: it is a server that the environment names. */
+  readonly ownerPid: number | undefined
   address(role: WarehouseRole): WarehouseAddress
   /** Fails when our own cannot be kept running; never when it is somebody else's. */
   readonly failed: Effect.Effect<never, WarehouseStartError>
@@ -66,7 +68,7 @@ export interface WarehousePorts {
   readonly tcpPort?: number | undefined
 }
 
-/** Attaches to the running warehouse of the data directory, or starts it. */
+/** The server that the environment names; else attaches to the running warehouse of the data directory, or starts it. */
 export const warehouseLayer = (dataDirectory: string, ports: WarehousePorts = {}) =>
   Layer.effect(RunningWarehouse, openWarehouse(paths(dataDirectory).warehouse, ports))
 
@@ -74,6 +76,18 @@ export const warehouseLayer = (dataDirectory: string, ports: WarehousePorts = {}
 const attachAttemptsMax = 40
 
 const openWarehouse = Effect.fnUntraced(function*(directory: string, ports: WarehousePorts) {
+  const external = yield* externalWarehouse
+  if (external !== undefined) {
+    const { address, url } = external
+    return RunningWarehouse.of({
+      url,
+      tcpPort: undefined,
+      owned: false,
+      ownerPid: undefined,
+      address,
+      failed: Effect.never
+    })
+  }
   const attached = yield* attach(directory)
   if (Option.isSome(attached)) return attached.value
   const httpPort = ports.httpPort ?? (yield* wholeNumber(processVariables.httpPort))

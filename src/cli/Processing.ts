@@ -90,7 +90,7 @@ export const process = Effect.fnUntraced(function*(options: ProcessingOptions) {
       recordsInMemoryMax: options.recordsInMemoryMax,
       visitorsInMemoryMax
     })
-  const fiber = yield* (options.group === undefined ? once(stop) : inTerms(options.group, stop, once)).pipe(
+  const fiber = yield* (options.group === undefined ? once(stop) : inTerms(options, options.group, stop, once)).pipe(
     Effect.raceFirst(warehouse.failed),
     Effect.forkIn(scope)
   )
@@ -107,6 +107,7 @@ export const process = Effect.fnUntraced(function*(options: ProcessingOptions) {
  * of the partitions that are ours then.
  */
 const inTerms = Effect.fnUntraced(function*<E, R>(
+  { status }: ProcessingOptions,
   group: PartitionGroup,
   stop: Deferred.Deferred<void>,
   once: (stop: Deferred.Deferred<void>, partitions: ReadonlyArray<Partition>) => Effect.Effect<void, E, R>
@@ -117,6 +118,7 @@ const inTerms = Effect.fnUntraced(function*<E, R>(
     const { partitions, term } = assignment
     yield* Effect.logInfo(`partitions of this process: ${partitions.length === 0 ? "none" : partitions.join(", ")}`)
     if (partitions.length === 0) {
+      status.state = "idle"
       assignment = yield* next(term)
       continue
     }

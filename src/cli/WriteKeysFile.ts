@@ -1,12 +1,14 @@
 /** The write keys of a data directory: `write-keys.json`, hashes only, and a secret of the collector beside it. */
-import { Effect, Schedule, Schema } from "effect"
+import { Config, Effect, Schedule, Schema } from "effect"
 import type { Scope } from "effect"
 import { randomBytes } from "node:crypto"
 import { mkdir, readFile, stat } from "node:fs/promises"
 import { join } from "node:path"
+import { parseKeys } from "../api/Keys.ts"
 import type { WriteKey } from "../collector/WriteKeys.ts"
 import { WriteKeysFile } from "../collector/WriteKeys.ts"
 import { writePrivateFile } from "../warehouse/embedded/PrivateFile.ts"
+import { collectorVariables } from "./Environment.ts"
 import { InstallationError, paths } from "./Installation.ts"
 
 const fileOf = (dataDirectory: string) => join(paths(dataDirectory).root, "write-keys.json")
@@ -31,18 +33,30 @@ export const writeKeys = (dataDirectory: string, keys: ReadonlyArray<WriteKey>) 
     await writePrivateFile(fileOf(dataDirectory), `${JSON.stringify({ keys }, null, 2)}\n`)
   })
 
+/** Those of the environment: they hold as long as the process lives, and have no rate or origins of their own. */
+export const environmentKeys: Effect.Effect<ReadonlyArray<WriteKey>, InstallationError> = Effect.gen(function*() {
+  const { name } = collectorVariables.writeKeys
+  const text = yield* Config.String(name).pipe(Config.withDefault(""))
+  return (yield* parseKeys(name, text)).map((key) => ({
+    name: key.name,
+    hash: key.hash.toString("hex"),
+    created_at: ""
+  }))
+}).pipe(Effect.mapError(({ message }) => new InstallationError({ message })))
+
 /** How soon a running collector knows of a key that was added or revoked. */
 const lookEvery = "1 second"
 
-/** The keys as they are now: read again when the file changes. A file that cannot be read leaves the keys as they were. */
+/** The keys as they are now, those of the environment too: the file is read again when the file changes. A file that cannot be read leaves the keys as they were. */
 export const watchedKeys = Effect.fnUntraced(
   function*(dataDirectory: string): Effect.fn.Return<() => ReadonlyArray<WriteKey>, InstallationError, Scope.Scope> {
-    let keys = yield* readKeys(dataDirectory)
+    const fixed = yield* environmentKeys
+    let keys = [...fixed, ...yield* readKeys(dataDirectory)]
     let seen = yield* changedAt(dataDirectory)
     const look = Effect.gen(function*() {
       const now = yield* changedAt(dataDirectory)
       if (now === seen) return
-      keys = yield* readKeys(dataDirectory)
+      keys = [...fixed, ...yield* readKeys(dataDirectory)]
       seen = now
     })
     yield* Effect.forkScoped(

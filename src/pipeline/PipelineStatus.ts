@@ -2,7 +2,8 @@
 import type { OutcomeCounts } from "../domain/Outcome.ts"
 import { noOutcomes } from "../domain/Outcome.ts"
 
-export type PipelineState = "starting" | "running" | "waiting" | "stopping" | "stopped"
+/** `idle`: other processes have all partitions. */
+export type PipelineState = "starting" | "running" | "idle" | "waiting" | "stopping" | "stopped"
 
 export class PipelineStatus {
   state: PipelineState = "starting"

@@ -5,13 +5,14 @@
 import { Effect, Layer, ManagedRuntime } from "effect"
 import kafkajs from "kafkajs"
 import type { ChildProcess } from "node:child_process"
-import { spawn } from "node:child_process"
+import { execFile, spawn } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as pause } from "node:timers/promises"
-import { KafkaCluster } from "../../src/cli/cluster/KafkaCluster.ts"
+import { download } from "../../src/cli/cluster/Downloads.ts"
+import { copyDependencies, KafkaCluster, kafkaServer } from "../../src/cli/cluster/KafkaCluster.ts"
 import { RegistryServer } from "../../src/cli/cluster/RegistryServer.ts"
 import { migrated } from "../../src/cli/commands/migrate.ts"
 import type { RunningWarehouse } from "../../src/cli/Installation.ts"
@@ -51,6 +52,16 @@ export interface Serving {
   readonly output: () => string
   /** The partitions it last said it has; undefined before the first time. */
   readonly partitions: () => ReadonlyArray<number> | undefined
+}
+
+/** A line of `kafka-consumer-groups --describe`. */
+export interface GroupLine {
+  readonly partition: number
+  readonly currentOffset: number
+  readonly logEndOffset: number
+  readonly lag: number
+  /** The member that has it; "-": none. */
+  readonly consumer: string
 }
 
 export class FaultPlace {
@@ -106,7 +117,7 @@ export class FaultPlace {
 
   /** A pipeline; done when it knows which partitions it has. */
   async serve(): Promise<Serving> {
-    const child = spawn(process.execPath, [guardian, "serve", "--data-dir", this.dataDirectory], {
+    const child = spawn(process.execPath, [guardian, "serve", "--role", "pipeline", "--data-dir", this.dataDirectory], {
       env: this.environment,
       stdio: ["ignore", "pipe", "pipe"]
     })
@@ -294,6 +305,38 @@ export class FaultPlace {
     const [found] = await admin.fetchOffsets({ groupId: group, topics: [topic] })
     await admin.disconnect()
     return found!.partitions.sort((a, b) => a.partition - b.partition).map(({ offset }) => Number(offset))
+  }
+
+  /** What the broker's own tool, `kafka-consumer-groups --describe`, says of the group, by partition. */
+  async consumerGroup(): Promise<ReadonlyArray<GroupLine>> {
+    const { command, jars } = await kafkaServer()
+    const tools = await download("kafka-tools.pom.xml", copyDependencies, import.meta.dirname)
+    const text = await new Promise<string>((resolve, reject) => {
+      const tool = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
+      const ask = ["--bootstrap-server", this.cluster.brokers.join(","), "--describe", "--group", group]
+      execFile(
+        command,
+        ["-Xmx64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", `${tools}/*:${jars}/*`, tool, ...ask],
+        (error, stdout, stderr) => error === null ? resolve(stdout) : reject(new Error(stdout + stderr))
+      )
+    })
+    const rows = text.split("\n").map((line) => line.trim().split(/\s+/))
+    return rows.filter(([name, of]) => name === group && of === topic).map((cells) => ({
+      partition: Number(cells[2]),
+      currentOffset: Number(cells[3]),
+      logEndOffset: Number(cells[4]),
+      lag: Number(cells[5]),
+      consumer: cells[6]!
+    })).sort((a, b) => a.partition - b.partition)
+  }
+
+  /** Records by outcome that the newest checkpoints have counted, all together. */
+  async outcomes(): Promise<number> {
+    const sql = `SELECT sum(counted) AS counted FROM (SELECT partition, argMax(
+        counters['accepted'] + counters['duplicate'] + counters['late'] + counters['rejected'] + counters['dead_lettered'], offset
+      ) AS counted FROM checkpoints GROUP BY partition)`
+    const [row] = await this.runtime.runPromise(Effect.flatMap(Warehouse, (warehouse) => warehouse.query(sql)))
+    return Number(row!["counted"])
   }
 
   /** Of the warehouse's engine. */

@@ -15,12 +15,13 @@ export const run = promisify(execFile)
 /** Java or Maven is missing. The message says what to install. */
 export class MissingTools extends Error {}
 
-/** The folder with what `goal` puts there for the pom; made when it is not there. */
+/** The folder with what `goal` puts there for the pom, which lies here or in `poms`; made when it is not there. */
 export const download = async (
   pomName: string,
-  goal: (folder: string) => ReadonlyArray<string>
+  goal: (folder: string) => ReadonlyArray<string>,
+  poms: string = import.meta.dirname
 ): Promise<string> => {
-  const pom = join(import.meta.dirname, pomName)
+  const pom = join(poms, pomName)
   const digest = createHash("sha256").update(await readFile(pom)).digest("hex").slice(0, 12)
   const base = process.env["GUARDIAN_CLUSTER_CACHE"] ?? join(homedir(), ".cache", "guardian-cluster")
   const folder = join(base, `${pomName.replace(".pom.xml", "")}-${digest}`)

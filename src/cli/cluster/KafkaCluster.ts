@@ -310,12 +310,15 @@ const keptPorts = async (folder: string): Promise<ReadonlyArray<number> | undefi
 /** What runs a node: fetched when it is not there, or a word on what to install. */
 export const kafkaServer = async () => ({
   command: await java(17),
-  jars: await download("kafka.pom.xml", (folder) => [
-    "dependency:copy-dependencies",
-    "-DincludeScope=runtime",
-    `-DoutputDirectory=${folder}`
-  ])
+  jars: await download("kafka.pom.xml", copyDependencies)
 })
+
+/** Maven's goal that puts the jars of a pom into a folder. */
+export const copyDependencies = (folder: string): ReadonlyArray<string> => [
+  "dependency:copy-dependencies",
+  "-DincludeScope=runtime",
+  `-DoutputDirectory=${folder}`
+]
 
 /** All are open at once, so that none is given twice. */
 export const freePorts = async (count: number): Promise<ReadonlyArray<number>> => {

@@ -10,6 +10,7 @@ import { listen } from "../ApiServer.ts"
 import { collect, collectorHost, collectorPort } from "../CollectorServer.ts"
 import { auditHour } from "../Environment.ts"
 import { apiPort, dataDir, httpPort, partitions, print, tcpPort } from "../Flags.ts"
+import { answerHealth } from "../HealthPort.ts"
 import {
   eventSchemaId,
   existingLogLayer,
@@ -40,13 +41,14 @@ export const serve = Command.make(
     if (role === "api") return yield* serveApi(dataDir, { httpPort, tcpPort }, apiPort)
     if (role === "collector") {
       return yield* Effect.provide(
-        collecting,
+        Effect.scoped(Effect.andThen(collectorHealth, collecting)),
         Layer.merge(logLayer(dataDir, partitions), registryLayer(dataDir))
       )
     }
     yield* refuseOwned(dataDir)
     const status = new PipelineStatus()
     yield* Effect.gen(function*() {
+      if (role === "pipeline") yield* answerHealth(Effect.sync(() => missingOf(status)))
       yield* eventSchemaId
       const warehouse = yield* RunningWarehouse
       if (role === "all") yield* listening(apiPort, () => status)
@@ -65,6 +67,18 @@ export const serve = Command.make(
     )
   })
 ).pipe(Command.withDescription("Run warehouse, pipeline, collector and API until stopped"))
+
+/** The collector takes events when the log does. */
+const collectorHealth = Effect.gen(function*() {
+  const log = yield* EventLog
+  yield* answerHealth(
+    Effect.match(log.ranges, { onSuccess: () => "", onFailure: ({ message }) => `the log: ${message}` })
+  )
+})
+
+/** What a pipeline lacks to be at work, in words. */
+const missingOf = ({ state, waitingFor }: PipelineStatus): string =>
+  state === "running" || state === "idle" ? "" : `${state}${waitingFor === "" ? "" : ` for ${waitingFor}`}`
 
 /** The API alone: it reads what another process writes, and waits for the warehouse when that is away. */
 const serveApi = (dataDirectory: string, ports: WarehousePorts, apiPort: number | undefined) =>

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs"
 import { createRequire } from "node:module"
 import { arch, cpus, release, totalmem, type } from "node:os"
+import { isExternal } from "../ExternalWarehouse.ts"
 import { spokenBytes } from "../Spoken.ts"
 import { version } from "../Version.ts"
 import type { Check } from "./Check.ts"
@@ -18,7 +19,7 @@ export const versionChecks = (): ReadonlyArray<Check> => [
     ok("node", process.versions.node) :
     fail("node", `${process.versions.node}; start guardian with npx guardian, which brings its own ${nodeMajorMin}`),
   packageCheck("effect"),
-  packageCheck("chdb"),
+  ...(isExternal() ? [] : [packageCheck("chdb")]),
   ok(
     "system",
     `${distribution()}${type()} ${release()}, ${arch()}, ${cpus().length} cores, ${spokenBytes(totalmem())} memory`

@@ -1,7 +1,6 @@
 /** The warehouse: who runs it or whether it starts, and the database in it. */
 import { Effect, Layer, Option } from "effect"
 import type { Scope } from "effect"
-import { existsSync } from "node:fs"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -13,6 +12,7 @@ import { load, migrationsDirectory } from "../../warehouse/Migrations.ts"
 import type { Checkpoint } from "../../warehouse/StateStore.ts"
 import { StateStore } from "../../warehouse/StateStore.ts"
 import { Warehouse } from "../../warehouse/Warehouse.ts"
+import { hasWarehouse } from "../ExistingWarehouse.ts"
 import { paths, RunningWarehouse, warehouseLayer } from "../Installation.ts"
 import { spokenBytes } from "../Spoken.ts"
 import type { Check } from "./Check.ts"
@@ -34,7 +34,7 @@ export interface WarehouseFound {
  * instead, to see that it can be.
  */
 export const warehouseHealth = (dataDirectory: string): Effect.Effect<WarehouseFound> =>
-  (existsSync(paths(dataDirectory).warehouse) ?
+  (hasWarehouse(dataDirectory) ?
     Effect.provide(existing(dataDirectory), warehouseLayer(dataDirectory)) :
     startable).pipe(
       Effect.scoped,
@@ -65,12 +65,15 @@ const existing = Effect.fnUntraced(function*(dataDirectory: string) {
       "runs",
       running.owned ?
         "no process ran it; it starts" :
+        running.ownerPid === undefined ?
+        `at ${running.url}, a server of its own` :
         `at ${running.url}${
           running.tcpPort === undefined ? "" : `, native port ${running.tcpPort}`
         }, by process ${running.ownerPid}`
     ),
     yield* engineVersion,
-    yield* confinement(dataDirectory),
+    // A server confines file() to a folder of its own.
+    ...(running.ownerPid === undefined ? [] : [yield* confinement(dataDirectory)]),
     version.check
   ]
   if (version.number === 0) return { checks, checkpoints: [] }

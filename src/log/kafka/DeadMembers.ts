@@ -5,13 +5,17 @@
  */
 import type { KafkaConfig } from "kafkajs"
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises"
+import { hostname } from "node:os"
 import { join } from "node:path"
 import { BrokerConnection } from "./BrokerConnection.ts"
 import { BrokerRefusal } from "./ClusterView.ts"
 import { findCoordinatorRequest, leaveGroupRequest } from "./Requests.ts"
 import type { Coordinator } from "./Requests.ts"
 
-/** One file for each process: its number, and what the group calls it. */
+/**
+ * One file for each process: its machine and number, and what the group calls it. Who shares the folder between machines or containers
+ * cannot look at the others' processes, and there the same numbers are others: each judges those of its own machine.
+ */
 export class MemberNotes {
   readonly #folder: string
 
@@ -33,7 +37,8 @@ export class MemberNotes {
   async takeDead(): Promise<ReadonlyArray<string>> {
     const names = await readdir(this.#folder).catch((): ReadonlyArray<string> => [])
     const dead = names.filter((name) => {
-      const pid = Number(/^(\d+)\.member$/.exec(name)?.[1])
+      if (!name.startsWith(`${machine}.`)) return false
+      const pid = Number(/^\.(\d+)\.member$/.exec(name.slice(machine.length))?.[1])
       return pid > 0 && (pid === process.pid || !isRunning(pid))
     })
     return await Promise.all(dead.map(async (name) => {
@@ -44,9 +49,12 @@ export class MemberNotes {
   }
 
   get #own(): string {
-    return join(this.#folder, `${process.pid}.member`)
+    return join(this.#folder, `${machine}.${process.pid}.member`)
   }
 }
+
+/** A container's is its own, and stays when the container is started again. */
+const machine = hostname()
 
 const isRunning = (pid: number): boolean => {
   try {

@@ -9,6 +9,7 @@ import type { RegistryError, SchemaRegistry } from "../../log/SchemaRegistry.ts"
 import { sqlText } from "../../warehouse/SqlText.ts"
 import type { WarehouseError } from "../../warehouse/Warehouse.ts"
 import { Warehouse } from "../../warehouse/Warehouse.ts"
+import { isNoSmokeSql } from "../smoke/SmokeVisitor.ts"
 import type { ChangeStamp, Difference, Request, SessionChange } from "./Change.ts"
 import { differenceOf, insertSettings, writeDifference } from "./Change.ts"
 import type { LateRecord } from "./FoldedSessions.ts"
@@ -138,7 +139,8 @@ export const amendRequests = Effect.fnUntraced(function*(
   day: string,
   amendmentId: string
 ): Effect.fn.Return<ReadonlyArray<Request>, Failure, Warehouse> {
-  const ofDay = `SELECT * FROM late_events FINAL WHERE ${duringSql(yield* spanOf(place, day))} AND ${place.below}`
+  const during = duringSql(yield* spanOf(place, day))
+  const ofDay = `SELECT * FROM late_events FINAL WHERE ${isNoSmokeSql} AND ${during} AND ${place.below}`
   const open = `SELECT * FROM (${ofDay})
     WHERE (partition, offset) NOT IN (SELECT partition, offset FROM standing_amended_events)
       AND (partition, offset) NOT IN (${repeatsSql(ofDay)})`

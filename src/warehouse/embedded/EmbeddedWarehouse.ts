@@ -23,9 +23,9 @@ import { findOwner, orphanAnswers, own, removeState, unusableDirectory, writeSta
 import { freePort, rememberedPorts, rememberPorts } from "./Ports.ts"
 import { writePrivateFile } from "./PrivateFile.ts"
 import { serverConfig } from "./ServerConfig.ts"
-import type { AnalystLimits } from "./ServerConfig.ts"
 import { startError, supervise } from "./Supervisor.ts"
 import type { Supervisor, SupervisorState } from "./Supervisor.ts"
+import type { AnalystLimits } from "./Users.ts"
 
 export interface EmbeddedWarehouseOptions {
   /** Made if missing, readable by its owner only. One process at a time. */

@@ -7,6 +7,7 @@ import { Effect } from "effect"
 import { kpiBacklog } from "../../../warehouse/KpiBacklog.ts"
 import type { WarehouseError } from "../../../warehouse/Warehouse.ts"
 import { Warehouse } from "../../../warehouse/Warehouse.ts"
+import { isNoSmokeSql } from "../../smoke/SmokeVisitor.ts"
 import type { AuditContext } from "../AuditContext.ts"
 import { idPrefix, modestly, time } from "../AuditContext.ts"
 import type { Check, CheckResult, Difference } from "../Check.ts"
@@ -166,7 +167,7 @@ SELECT date, segment, toString(countIf(event_type IN ('view', 'click'))) AS tota
 FROM (
   SELECT ${dateOf("event_ts", run)}, amendment_id, visitor_id, item_id, event_type, price, quantity, currency,
     session_id IN (${flaggedSql(judgements, from, to)}) AS flagged
-  FROM events WHERE event_ts >= ${from} AND event_ts < ${to}
+  FROM events WHERE ${isNoSmokeSql} AND event_ts >= ${from} AND event_ts < ${to}
 ) ${bySegment} ${modestly}`
 }
 
@@ -181,7 +182,7 @@ FROM (
   SELECT ${dateOf("started_at", run)}, toUnixTimestamp64Milli(started_at) AS started_ms,
     toUnixTimestamp64Milli(ended_at) AS ended_ms, events, clicks, carts, purchases,
     session_id IN (${flaggedSql(judgements, from, to)}) AS flagged
-  FROM sessions WHERE started_at >= ${from} AND started_at < ${to}
+  FROM sessions WHERE ${isNoSmokeSql} AND started_at >= ${from} AND started_at < ${to}
 ) ${bySegment} ${modestly}`
 }
 
@@ -196,7 +197,7 @@ FROM (
   SELECT ${dateOf("event_ts", run)}, event_type, price, quantity, currency,
     has([${visitors.bots.join(",")}]::Array(String), visitor_id) AS flagged,
     (partition, offset) IN (${repeatedSql(during)}) AS repeats
-  FROM late_events FINAL WHERE ${during}
+  FROM late_events FINAL WHERE ${isNoSmokeSql} AND ${during}
 ) ${bySegment} ${modestly}`
 }
 

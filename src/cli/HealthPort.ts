@@ -1,0 +1,57 @@
+/**
+ * Where the roles that serve no API say whether they are well: /livez and /readyz on a port of the loopback, for whoever watches over
+ * them on the same machine or in the same container.
+ */
+import { Effect } from "effect"
+import type { Scope } from "effect"
+import { createServer } from "node:http"
+import { processVariables, wholeNumber } from "./Environment.ts"
+import type { SettingsError } from "./Environment.ts"
+import { InstallationError } from "./Installation.ts"
+
+/** What is missing, in words; empty: it is ready. */
+export type Readiness = Effect.Effect<string>
+
+/** How long one look may take. */
+const readyWithin = "2 seconds"
+
+/** Answers until the scope ends; not at all unless a port is set. */
+export const answerHealth = Effect.fnUntraced(function*(
+  readiness: Readiness
+): Effect.fn.Return<void, InstallationError | SettingsError, Scope.Scope> {
+  const port = yield* wholeNumber(processVariables.healthPort)
+  if (port === undefined) return
+  const within = readiness.pipe(
+    Effect.timeoutOrElse({
+      duration: readyWithin,
+      orElse: () => Effect.succeed(`no answer within ${readyWithin}`)
+    })
+  )
+  const server = createServer({ requestTimeout: 10_000 }, (request, response) => {
+    const say = (status: number, body: object) => {
+      response.writeHead(status, { "content-type": "application/json", "cache-control": "no-store" })
+      response.end(JSON.stringify(body))
+    }
+    if (request.url === "/livez") return say(200, { status: "alive" })
+    if (request.url !== "/readyz") return say(404, { status: "not found" })
+    void Effect.runPromise(within).then((missing) =>
+      missing === "" ? say(200, { status: "ready" }) : say(503, { status: "not ready", missing })
+    )
+  })
+  yield* Effect.acquireRelease(
+    Effect.callback<void, InstallationError>((resume) => {
+      server.once("error", ({ message }) =>
+        resume(Effect.fail(
+          new InstallationError({
+            message: `${processVariables.healthPort.name}: cannot listen on 127.0.0.1:${port}: ${message}`
+          })
+        )))
+      server.listen(port, "127.0.0.1", () => resume(Effect.void))
+    }),
+    () =>
+      Effect.sync(() => {
+        server.close()
+        server.closeAllConnections()
+      })
+  )
+})
