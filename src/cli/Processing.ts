@@ -1,6 +1,7 @@
 /** How commands run the pipeline over a data directory: with its lock held, its schema up to date, and an orderly end. */
 import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
 import { randomUUID } from "node:crypto"
+import { hostname } from "node:os"
 import type { Partition } from "../domain/Identifiers.ts"
 import type { EventLog } from "../log/EventLog.ts"
 import type { PartitionGroup } from "../log/PartitionGroup.ts"
@@ -13,7 +14,7 @@ import { pausedKpis, startKpis } from "../warehouse/KpiBacklog.ts"
 import { pausedMerges, startMerges } from "../warehouse/Merges.ts"
 import { applyReporting } from "../warehouse/Reporting.ts"
 import type { StateStore } from "../warehouse/StateStore.ts"
-import type { Warehouse } from "../warehouse/Warehouse.ts"
+import { Warehouse } from "../warehouse/Warehouse.ts"
 import { migrated } from "./commands/migrate.ts"
 import { coreSettings, processVariables, reportingSettings, wholeNumber } from "./Environment.ts"
 import { deadLetterSink, ownPipeline, RunningWarehouse } from "./Installation.ts"
@@ -72,6 +73,7 @@ export const process = Effect.fnUntraced(function*(options: ProcessingOptions) {
   if (options.until === "stopped") yield* Effect.raceFirst(quietStart(options.status), warehouse.failed)
   const visitorsInMemoryMax = yield* wholeNumber(processVariables.visitorsInMemoryMax)
   const deadLetters = yield* deadLetterSink
+  const recorder = { insert: (yield* Warehouse).insert, host: hostname(), processId: globalThis.process.pid }
   const stop = yield* Deferred.make<void>()
   // In a scope of its own, so that an interruption of the caller does not reach it before it was asked to stop.
   const scope = yield* Scope.make()
@@ -84,6 +86,7 @@ export const process = Effect.fnUntraced(function*(options: ProcessingOptions) {
       stop,
       partitions,
       onFlushed: options.group?.advise,
+      recorder,
       deadLetters,
       readRecordsMax: options.readRecordsMax,
       flushRecordsMax: options.flushRecordsMax,

@@ -4,6 +4,7 @@ import type { Scope } from "effect"
 import { randomBytes } from "node:crypto"
 import { mkdir, readFile, stat } from "node:fs/promises"
 import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
 import { parseKeys } from "../api/Keys.ts"
 import type { WriteKey } from "../collector/WriteKeys.ts"
 import { WriteKeysFile } from "../collector/WriteKeys.ts"
@@ -27,11 +28,45 @@ export const readKeys = (dataDirectory: string): Effect.Effect<ReadonlyArray<Wri
     return file.keys
   })
 
-export const writeKeys = (dataDirectory: string, keys: ReadonlyArray<WriteKey>) =>
-  attempt(fileOf(dataDirectory), async () => {
+/**
+ * Changes the keys, one process after the other: nobody else reads between our reading and our writing. A change that fails writes
+ * nothing.
+ */
+export const changeKeys = <E>(
+  dataDirectory: string,
+  change: (keys: ReadonlyArray<WriteKey>) => Effect.Effect<ReadonlyArray<WriteKey>, E>
+): Effect.Effect<void, E | InstallationError> =>
+  Effect.acquireUseRelease(
+    lock(dataDirectory),
+    () => Effect.flatMap(Effect.flatMap(readKeys(dataDirectory), change), (keys) => writeKeys(dataDirectory, keys)),
+    (held) => Effect.sync(() => held.close())
+  )
+
+const writeKeys = (dataDirectory: string, keys: ReadonlyArray<WriteKey>) =>
+  attempt(
+    fileOf(dataDirectory),
+    () => writePrivateFile(fileOf(dataDirectory), `${JSON.stringify({ keys }, null, 2)}\n`)
+  )
+
+/** How long another command may take, and how often it is looked. */
+const lockWaitMs = 10_000
+const lockLookMs = 20
+
+/** SQLite's lock on a file of its own, as the data directory's others: it ends with its process, however that ends. */
+const lock = (dataDirectory: string): Effect.Effect<DatabaseSync, InstallationError> => {
+  const path = `${fileOf(dataDirectory)}.lock`
+  return attempt(path, async () => {
     await mkdir(paths(dataDirectory).root, { recursive: true })
-    await writePrivateFile(fileOf(dataDirectory), `${JSON.stringify({ keys }, null, 2)}\n`)
-  })
+    const held = new DatabaseSync(path, { timeout: 0 })
+    try {
+      held.exec("BEGIN EXCLUSIVE")
+      return held
+    } catch (cause) {
+      held.close()
+      throw cause
+    }
+  }).pipe(Effect.retry({ schedule: Schedule.spaced(lockLookMs), times: lockWaitMs / lockLookMs }))
+}
 
 /** Those of the environment: they hold as long as the process lives, and have no rate or origins of their own. */
 export const environmentKeys: Effect.Effect<ReadonlyArray<WriteKey>, InstallationError> = Effect.gen(function*() {

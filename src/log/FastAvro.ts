@@ -10,6 +10,7 @@ import type { EventBatch } from "../domain/EventBatch.ts"
 import { noProperties, placeStride, Text } from "../domain/EventBatch.ts"
 import type { NativeText } from "../domain/StringCache.ts"
 import { readString } from "../domain/StringCache.ts"
+import { setEntry } from "./AvroMaps.ts"
 
 /** A place beyond every record. A small integer, so that the field stays one after the first broken record. */
 const nowhere = 0x3fff_ffff
@@ -102,7 +103,7 @@ export class FastAvroParser {
       if (count === 0 || this.#at > end) return properties
       for (let i = 0; i < count && this.#at <= end; i++) {
         const key = this.#string(bytes, end)
-        properties[key] = this.#string(bytes, end)
+        setEntry(properties, key, this.#string(bytes, end))
       }
     }
   }

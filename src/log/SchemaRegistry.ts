@@ -5,6 +5,7 @@
 import avro from "avsc"
 import { Context, Schema } from "effect"
 import type { Effect } from "effect"
+import { wholeMaps } from "./AvroMaps.ts"
 
 /** An Avro schema as JSON: an object, a union's array, or the name of a primitive. */
 export type AvroSchemaJson = string | object
@@ -31,7 +32,7 @@ export class SchemaRegistry extends Context.Service<SchemaRegistry, {
 
 /** An Avro schema as a type of the library. Throws when it is none. Every call has its own names, so two versions may meet. */
 export const avroType = (schema: AvroSchemaJson): avro.Type =>
-  avro.Type.forSchema(schema as avro.Schema, { registry: {}, wrapUnions: false })
+  avro.Type.forSchema(schema as avro.Schema, { registry: {}, wrapUnions: false, typeHook: wholeMaps })
 
 /** Why `reader` cannot read what `writer` wrote; undefined when it can. */
 export const incompatibility = (reader: AvroSchemaJson, writer: AvroSchemaJson): string | undefined => {

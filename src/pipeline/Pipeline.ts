@@ -24,6 +24,8 @@ import type { Flush, Processor } from "./Processor.ts"
 import { recollect } from "./Recollection.ts"
 import type { BrokenInvariant, PipelineRefused } from "./Recovery.ts"
 import { recover } from "./Recovery.ts"
+import type { RunRecorder } from "./RunRecord.ts"
+import { recorded } from "./RunRecord.ts"
 import { waitingOut } from "./WaitingOut.ts"
 
 export interface PipelineOptions {
@@ -39,6 +41,8 @@ export interface PipelineOptions {
   readonly onFlushed?: ((offsets: ReadonlyMap<Partition, Offset>) => void) | undefined
   /** Gets every dead letter as well, before the checkpoint that covers it. */
   readonly deadLetters?: DeadLetterSink | undefined
+  /** Keeps an account of starts and ends. */
+  readonly recorder?: RunRecorder | undefined
   /** Ends the run: what was read is flushed first. */
   readonly stop: Deferred.Deferred<void>
   /** Records of one batch from the log. */
@@ -73,17 +77,22 @@ export const run = Effect.fnUntraced(
   function*(
     options: PipelineOptions
   ): Effect.fn.Return<void, PipelineError, EventLog | StateStore | SchemaRegistry | Scope.Scope> {
-    const waitOut = waitingOut(options.status)
-    const processor = yield* waitOut(recover(options.settings, options.runId, options.partitions))
-    const loop = yield* makeLoop(processor, options)
-    report(processor, options.status)
-    options.status.stored = options.status.passed
-    options.status.state = "running"
-    yield* loop
-    options.status.state = "stopped"
+    const { logId } = yield* EventLog
+    yield* recorded(options.recorder, { runId: options.runId, logId, settings: options.settings }, processed(options))
   },
   Effect.scoped
 )
+
+const processed = Effect.fnUntraced(function*(options: PipelineOptions) {
+  const waitOut = waitingOut(options.status)
+  const processor = yield* waitOut(recover(options.settings, options.runId, options.partitions))
+  const loop = yield* makeLoop(processor, options)
+  report(processor, options.status)
+  options.status.stored = options.status.passed
+  options.status.state = "running"
+  yield* loop
+  options.status.state = "stopped"
+})
 
 /** The longest that the loop sleeps without looking whether it should stop, ms. */
 const idleMs = 100

@@ -84,7 +84,7 @@ export const make = (address: WarehouseAddress): Effect.Effect<Warehouse["Servic
         Effect.suspend(() =>
           send({ sql, settings: bytesSettings, timeoutMs: queryTimeoutMs }, new RowFeed(rowBytes, visit))
         ).pipe(Effect.asVoid),
-      command: (sql) => send({ sql, settings: {}, timeoutMs: commandTimeoutMs }).pipe(Effect.asVoid)
+      command: (sql, params) => send({ sql, params, settings: {}, timeoutMs: commandTimeoutMs }).pipe(Effect.asVoid)
     })
   })
 

@@ -50,7 +50,7 @@ export class Warehouse extends Context.Service<Warehouse, {
     sql: string,
     params?: Readonly<Record<string, unknown>>
   ): Effect.Effect<Buffer, WarehouseError>
-  /** A statement without an answer: DDL, SYSTEM. One attempt. */
-  command(sql: string): Effect.Effect<void, WarehouseError>
+  /** A statement without an answer: DDL, SYSTEM, an INSERT of a SELECT. One attempt. */
+  command(sql: string, params?: Readonly<Record<string, unknown>>): Effect.Effect<void, WarehouseError>
   readonly database: string
 }>()("guardian/warehouse/Warehouse") {}

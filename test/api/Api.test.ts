@@ -2,11 +2,13 @@
 import { assert, layer } from "@effect/vitest"
 import { Context, Effect, Layer, Stream } from "effect"
 import { defaultCoreSettings } from "../../src/domain/Settings.ts"
+import { recorded } from "../../src/pipeline/RunRecord.ts"
 import { refreshKpis } from "../../src/warehouse/KpiBacklog.ts"
 import { applyReporting } from "../../src/warehouse/Reporting.ts"
-import { Warehouse } from "../../src/warehouse/Warehouse.ts"
+import { Warehouse, WarehouseError } from "../../src/warehouse/Warehouse.ts"
 import { tellStory } from "../clickhouse/ShopStory.ts"
 import { freshWarehouseWithKpis, TemporaryWarehouse } from "../support/TemporaryWarehouse.ts"
+import { eventually } from "../warehouse/embedded/eventually.ts"
 import { apiPlace, request } from "./ApiPlace.ts"
 
 const openShop = Effect.gen(function*() {
@@ -22,7 +24,7 @@ const openShop = Effect.gen(function*() {
 
 class Shop extends Context.Service<Shop, Effect.Success<typeof openShop>>()("test/api/Shop") {}
 
-/** One for all: only the last test changes anything. */
+/** One for all: only the last tests change anything. */
 const ShopOpen = Layer.effect(Shop, openShop).pipe(Layer.provide(TemporaryWarehouse))
 
 layer(ShopOpen, { excludeTestServices: true, timeout: "60 seconds" })("the API", (it) => {
@@ -189,6 +191,10 @@ layer(ShopOpen, { excludeTestServices: true, timeout: "60 seconds" })("the API",
         [runs.data.length, runs.data.reduce((sum, { checkpoints }) => sum + checkpoints, 0)],
         [Number(written!["runs"]), Number(written!["checkpoints"])]
       )
+      assert.deepStrictEqual(
+        runs.data.map(({ started_at, state }) => [started_at, state]),
+        runs.data.map(() => [null, null])
+      )
       assert.isAbove(runs.data.length, 0)
       assert.deepStrictEqual((yield* client.operations.audits({ query: { limit: 5 } })).data, [])
       const live = yield* client.operations.live()
@@ -220,6 +226,49 @@ layer(ShopOpen, { excludeTestServices: true, timeout: "60 seconds" })("the API",
       assert.deepStrictEqual([again.status, again.text], [304, ""])
       const open = yield* request(`${url}/api/v1/metrics/daily/2026-03-10`)
       assert.deepStrictEqual([open.headers.get("etag"), open.headers.get("cache-control")], [null, "no-store"])
+    }))
+
+  it.effect("tells of runs how they ended, also of those that wrote no checkpoint", () =>
+    Effect.gen(function*() {
+      const { client, warehouse } = yield* Shop
+      const recorder = { insert: warehouse.insert, host: "here", processId: 7 }
+      const [known] = (yield* client.operations.runs({ query: { limit: 1 } })).data
+      const run = { runId: known!.run_id, logId: "log", settings: defaultCoreSettings }
+      let during: string | null | undefined
+      yield* recorded(
+        recorder,
+        run,
+        eventually(
+          "it runs",
+          Effect.map(client.operations.runs({ query: { limit: 1000 } }), ({ data }) => {
+            during = data.find(({ run_id }) => run_id === run.runId)?.state
+            return during === "running"
+          })
+        )
+      )
+      const refusal = new WarehouseError({ message: "settings differ", code: 0, retryable: false })
+      yield* Effect.flip(recorded(recorder, { ...run, runId: "refused" }, Effect.fail(refusal)))
+      const { data } = yield* client.operations.runs({ query: { limit: 1000 } })
+      const shown = (id: string) => data.filter(({ run_id }) => run_id === id)
+      assert.deepStrictEqual(
+        shown(run.runId).map(({ checkpoints, detail, host, process_id, state }) => [
+          state,
+          detail,
+          host,
+          process_id,
+          checkpoints
+        ]),
+        [["stopped", "", "here", 7, known!.checkpoints]]
+      )
+      assert.deepStrictEqual(
+        shown("refused").map(({ checkpoints, detail, first_checkpoint_at, state }) => [
+          state,
+          detail,
+          first_checkpoint_at,
+          checkpoints
+        ]),
+        [["failed", "settings differ", null, 0]]
+      )
     }))
 
   it.effect("describes itself in valid OpenAPI 3.1, and its documents need no network", () =>
@@ -270,5 +319,39 @@ layer(ShopOpen, { excludeTestServices: true, timeout: "60 seconds" })("the API",
         client.verdicts.record({ payload: { scope: "visitor", id: "bot", verdict: "clear", ...account } })
       )
       assert.strictEqual(refused._tag, "VerdictConflict")
+    }))
+
+  it.effect("says by what a session is flagged as the KPIs do, and after a verdict before them", () =>
+    Effect.gen(function*() {
+      const { client, sql } = yield* Shop
+      const rows = yield* sql(
+        `SELECT session_id, visitor_id, f.source AS source FROM sessions AS s
+         LEFT JOIN (SELECT session_id, source FROM flagged_sessions) AS f ON s.session_id = f.session_id`
+      )
+      const flaggedBy = (id: string) =>
+        Effect.map(client.sessions.one({ params: { id } }), ({ data }) => data.flagged_by)
+      for (const row of rows) {
+        assert.strictEqual(yield* flaggedBy(String(row["session_id"])), (row["source"] || null) as never)
+      }
+      assert.isAbove(new Set(rows.map((row) => row["source"])).size, 1)
+      const [flagged] = rows.filter((row) => row["source"] !== "" && row["source"] !== "person")
+      const id = String(flagged!["session_id"])
+      const say = (scope: "session" | "visitor", verdict: "human" | "bot" | "clear") =>
+        client.verdicts.record({
+          payload: {
+            scope,
+            id: scope === "session" ? id : String(flagged!["visitor_id"]),
+            verdict,
+            reason: "r",
+            author: "a"
+          }
+        })
+      yield* say("visitor", "human")
+      assert.isNull(yield* flaggedBy(id))
+      yield* say("session", "bot")
+      assert.strictEqual(yield* flaggedBy(id), "person")
+      yield* say("session", "clear")
+      yield* say("visitor", "clear")
+      assert.strictEqual(yield* flaggedBy(id), flagged!["source"] as never)
     }))
 })

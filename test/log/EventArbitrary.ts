@@ -24,10 +24,10 @@ export const clickEvent: fc.Arbitrary<ClickEvent> = fc.record({
   url: text(300),
   referrer: text(200),
   userAgent: text(300),
-  properties: fc.dictionary(text(20).filter((key) => key !== "__proto__"), text(100), {
-    maxKeys: 4,
-    noNullPrototype: true
-  }).map((map) => Object.keys(map).length === 0 ? noProperties : map),
+  properties: fc.uniqueArray(
+    fc.tuple(fc.oneof({ weight: 9, arbitrary: text(20) }, fc.constantFrom("__proto__", "constructor")), text(100)),
+    { maxLength: 4, selector: ([key]) => key }
+  ).map((entries) => entries.length === 0 ? noProperties : Object.fromEntries(entries)),
   truncated: fc.boolean()
 }).map((event) => event as unknown as ClickEvent)
   .map((event) => ({

@@ -77,6 +77,19 @@ describe("FastAvro", () => {
     }
   })
 
+  it("keeps a property called __proto__, as the library does for other writers", () => {
+    const properties = JSON.parse(`{"__proto__":"p","constructor":"c","a":"b"}`) as Record<string, string>
+    const bytes = encoder.encode(noHead, { ...example, properties })
+    const older = avroType({ ...avroSchema, fields: avroSchema.fields.filter(({ name }) => name !== "currency") })
+    const { currency: _, ...before } = toRaw({ ...example, properties })
+    const read = [
+      parse(bytes, 0)!.properties,
+      (library.fromBuffer(bytes) as { properties: object }).properties,
+      (library.fromBuffer(older.toBuffer(before), library.createResolver(older)) as { properties: object }).properties
+    ]
+    for (const each of read) assert.deepStrictEqual(Object.entries(each), Object.entries(properties))
+  })
+
   it("gives events without properties one empty object, and equal user agents one string", () => {
     const bytes = encoder.encode(noHead, { ...example, properties: {} })
     assert.strictEqual(parse(bytes, 0)!.properties, noProperties)

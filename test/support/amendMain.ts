@@ -33,12 +33,12 @@ const standStill = Effect.andThen(say("here"), Effect.never)
 
 const mortal = (warehouse: Warehouse["Service"]): Warehouse["Service"] => ({
   ...warehouse,
-  command: (sql) =>
+  command: (sql, params) =>
     Effect.suspend(() => {
-      if (++writes !== Number(diesAt)) return warehouse.command(sql)
+      if (++writes !== Number(diesAt)) return warehouse.command(sql, params)
       return moment === "before" ?
         standStill :
-        Effect.andThen(Effect.forkDetach(warehouse.command(sql)), Effect.andThen(Effect.sleep(0), standStill))
+        Effect.andThen(Effect.forkDetach(warehouse.command(sql, params)), Effect.andThen(Effect.sleep(0), standStill))
     })
 })
 

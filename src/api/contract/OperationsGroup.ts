@@ -76,8 +76,16 @@ export const AuditCheck = Schema.Struct({
 
 export const PipelineRun = Schema.Struct({
   run_id: Schema.String,
-  first_checkpoint_at: Time,
-  last_checkpoint_at: Time,
+  started_at: Schema.NullOr(Time).annotate({ description: "null: nothing but its checkpoints is known of it" }),
+  state: Schema.NullOr(Schema.Literals(["running", "stopped", "failed"])).annotate({
+    description: "A run that was killed stays running"
+  }),
+  changed_at: Schema.NullOr(Time).annotate({ description: "Since when it is in this state" }),
+  detail: Schema.String.annotate({ description: "Why it stopped or failed, if there is a reason" }),
+  host: Schema.String,
+  process_id: Schema.NullOr(Count),
+  first_checkpoint_at: Schema.NullOr(Time).annotate({ description: "null: it wrote none, so it changed nothing" }),
+  last_checkpoint_at: Schema.NullOr(Time),
   checkpoints: Count,
   partitions: Count.annotate({ description: "Of which it wrote checkpoints" }),
   core_version: Count
@@ -137,7 +145,7 @@ export class OperationsGroup extends HttpApiGroup.make("operations").add(
     .annotateMerge(OpenApi.annotations({ summary: "Checks of the newest audits" })),
   HttpApiEndpoint.get("runs", "/runs", { query: { limit }, success: Page(PipelineRun), error: dataProblems })
     .annotateMerge(asRowFormats).annotateMerge(
-      OpenApi.annotations({ summary: "Runs of the pipeline by the checkpoints they wrote, newest first" })
+      OpenApi.annotations({ summary: "Runs of the pipeline with the checkpoints they wrote, newest first" })
     ),
   HttpApiEndpoint.get("live", "/live", { success: HttpApiSchema.StreamSse({ data: LiveState }), error: dataProblems })
     .annotateMerge(OpenApi.annotations({

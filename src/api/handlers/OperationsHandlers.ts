@@ -111,9 +111,20 @@ const auditsSql =
   `SELECT audit_id, started_at, finished_at, scope, check_name, promise, examined, differences, unchecked
 FROM audits FINAL ORDER BY started_at DESC, audit_id, check_name LIMIT {limit:UInt32}`
 
-const runsSql = `SELECT run_id, min(written_at) AS first_checkpoint_at, max(written_at) AS last_checkpoint_at,
-  count() AS checkpoints, uniqExact(partition) AS partitions, max(c.core_version) AS core_version
-FROM checkpoints AS c WHERE run_id != '' GROUP BY run_id ORDER BY last_checkpoint_at DESC, run_id LIMIT {limit:UInt32}`
+/** Runs from before there were records of them have checkpoints alone. */
+const runsSql =
+  `SELECT if(r.run_id = '', c.run_id, r.run_id) AS run_id, nullIf(r.started_at, toDateTime64(0, 3, 'UTC')) AS started_at,
+  nullIf(toString(r.state), '') AS state, nullIf(r.changed_at, toDateTime64(0, 3, 'UTC')) AS changed_at, r.detail AS detail,
+  r.host AS host, nullIf(r.process_id, 0) AS process_id, nullIf(c.first, toDateTime64(0, 3, 'UTC')) AS first_checkpoint_at,
+  nullIf(c.last, toDateTime64(0, 3, 'UTC')) AS last_checkpoint_at, c.checkpoints AS checkpoints, c.partitions AS partitions,
+  greatest(r.core_version, c.core_version) AS core_version
+FROM (SELECT * FROM pipeline_runs FINAL) AS r
+FULL JOIN (
+  SELECT run_id, min(written_at) AS first, max(written_at) AS last, count() AS checkpoints, uniqExact(partition) AS partitions,
+    max(k.core_version) AS core_version
+  FROM checkpoints AS k WHERE run_id != '' GROUP BY run_id
+) AS c ON r.run_id = c.run_id
+ORDER BY greatest(c.last, r.started_at) DESC, run_id LIMIT {limit:UInt32}`
 
 export const OperationsHandlers = HttpApiBuilder.group(GuardianApi, "operations", (handlers) =>
   handlers.handleAll({

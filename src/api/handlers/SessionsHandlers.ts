@@ -83,19 +83,47 @@ WHERE (scope = 'visitor' AND id = {visitor:String}) OR (scope = 'session' AND id
 const verdictsOn = (visitor: string, sessions: ReadonlyArray<string>) =>
   ask<typeof StandingVerdict.Type>(verdictsSql, { visitor, sessions })
 
-const flaggedBySql = `SELECT source FROM flagged_sessions WHERE session_id = {id:String}
-  AND started_quarter = toStartOfFifteenMinutes(parseDateTime64BestEffort({started:String}, 3, 'UTC'))`
+/**
+ * What KPIs will say once they have taken everything in (0019: judged), from what is there now: they follow some seconds later.
+ * Of the lists of crawlers that one judges which held when the session opened.
+ */
+const automaticSql = `WITH
+  parseDateTime64BestEffort({started:String}, 3, 'UTC') AS started, parseDateTime64BestEffort({ended:String}, 3, 'UTC') AS ended,
+  (SELECT argMax(patterns, list) FROM crawler_lists
+   WHERE since <= fromUnixTimestamp64Milli(reinterpretAsInt64(reverse(unhex(concat('0000', substring({id:String}, 1, 12))))), 'UTC')
+  ) AS crawlers
+SELECT multiIf(
+  (SELECT count() FROM anomalies WHERE visitor_id = {visitor:String} AND window_start <= ended AND window_end > started) > 0, 'rule',
+  {user_agent:String} != '' AND multiMatchAny({user_agent:String}, crawlers), 'user_agent',
+  ''
+) AS source`
+
+/** A person's word goes before the rest, one on the session before one on its visitor. */
+const flaggedBy = Effect.fnUntraced(function*(
+  session: typeof Session.Type,
+  verdicts: ReadonlyArray<typeof StandingVerdict.Type>
+) {
+  const said = verdicts.find(({ scope }) => scope === "session") ?? verdicts.find(({ scope }) => scope === "visitor")
+  if (said !== undefined) return said.verdict === "bot" ? "person" as const : null
+  const [automatic] = yield* ask<{ readonly source: "rule" | "user_agent" | "" }>(automaticSql, {
+    id: session.session_id,
+    visitor: session.visitor_id,
+    started: session.started_at,
+    ended: session.ended_at,
+    user_agent: session.user_agent
+  })
+  return automatic!.source || null
+})
 
 const detail = Effect.fnUntraced(function*(given: string) {
   const session = yield* sessionOf(given)
-  const { session_id: id, started_at: started, visitor_id } = session
-  const [flagged, findings, verdicts] = yield* Effect.all([
-    ask<{ readonly source: "person" | "rule" | "user_agent" }>(flaggedBySql, { id, started }),
+  const { session_id: id, visitor_id } = session
+  const [findings, verdicts] = yield* Effect.all([
     ask<typeof Anomaly.Type>(ofSessionSql, { session_id: id }),
     verdictsOn(visitor_id, [id])
-  ], { concurrency: 3 })
+  ], { concurrency: 2 })
   return {
-    data: { session, flagged_by: flagged[0]?.source ?? null, findings, verdicts },
+    data: { session, flagged_by: yield* flaggedBy(session, verdicts), findings, verdicts },
     freshness: yield* freshness
   }
 })

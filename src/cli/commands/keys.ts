@@ -1,9 +1,10 @@
 import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { makeKey } from "../../collector/WriteKeys.ts"
+import type { WriteKey } from "../../collector/WriteKeys.ts"
 import { dataDir, json, print, printJson, table } from "../Flags.ts"
 import { InstallationError } from "../Installation.ts"
-import { readKeys, writeKeys } from "../WriteKeysFile.ts"
+import { changeKeys, readKeys } from "../WriteKeysFile.ts"
 
 const name = Argument.String("name").pipe(Argument.withDescription("Letters, digits, dot, dash, underscore"))
 const origin = Flag.String("origin").pipe(
@@ -31,17 +32,16 @@ const add = Command.make(
         return yield* refuse(`"${each}" is no origin: scheme and host only, such as https://shop.example`)
       }
     }
-    const keys = yield* readKeys(dataDir)
-    if (keys.some((key) => key.name === name && key.revoked_at === undefined)) {
-      return yield* refuse(`There is a key ${name}; revoke it first, or take another name`)
-    }
     const { kept, key } = makeKey({
       name,
       created_at: new Date().toISOString(),
       ...(origin.length > 0 && { origins: origin }),
       ...(rate !== undefined && { events_per_second: rate })
     })
-    yield* writeKeys(dataDir, [...keys.filter((known) => known.name !== name), kept])
+    yield* changeKeys(dataDir, (keys) =>
+      isActive(keys, name) ?
+        refuse(`There is a key ${name}; revoke it first, or take another name`) :
+        Effect.succeed([...keys.filter((known) => known.name !== name), kept]))
     yield* json ?
       printJson({ name, key }) :
       print(`${key}\n\nThis is shown once. Senders use it as Authorization: Bearer.`)
@@ -52,12 +52,11 @@ const revoke = Command.make(
   "revoke",
   { name, dataDir },
   Effect.fn(function*({ dataDir, name }) {
-    const keys = yield* readKeys(dataDir)
-    if (!keys.some((key) => key.name === name && key.revoked_at === undefined)) {
-      return yield* refuse(`There is no key ${name} to revoke`)
-    }
     const now = new Date().toISOString()
-    yield* writeKeys(dataDir, keys.map((key) => key.name === name ? { ...key, revoked_at: now } : key))
+    yield* changeKeys(dataDir, (keys) =>
+      isActive(keys, name) ?
+        Effect.succeed(keys.map((key) => key.name === name ? { ...key, revoked_at: now } : key)) :
+        refuse(`There is no key ${name} to revoke`))
     yield* print(`${name} is revoked; running collectors refuse it within a second`)
   })
 ).pipe(Command.withDescription("Refuse a write key from now on"))
@@ -79,7 +78,10 @@ const list = Command.make(
   })
 ).pipe(Command.withDescription("Names of the write keys, and whether they hold"))
 
-const refuse = (message: string) => new InstallationError({ message })
+const isActive = (keys: ReadonlyArray<WriteKey>, name: string): boolean =>
+  keys.some((key) => key.name === name && key.revoked_at === undefined)
+
+const refuse = (message: string) => Effect.fail(new InstallationError({ message }))
 
 /** Who may send to the collector. */
 export const keys = Command.make("keys").pipe(

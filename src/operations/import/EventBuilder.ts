@@ -87,12 +87,10 @@ export class EventBuilder {
     const fault = this.#money(row, draft)
     if (fault !== undefined) return fault
     if (this.#properties.length > 0) {
-      const properties: Record<string, string> = {}
-      for (const [name, cell] of this.#properties) {
-        const text = cell(row)
-        if (text !== "") properties[name] = text
-      }
-      draft.properties = properties
+      // Entries, not assignments: a column may be called __proto__.
+      draft.properties = Object.fromEntries(
+        this.#properties.map(([name, cell]) => [name, cell(row)] as const).filter(([, text]) => text !== "")
+      )
     }
     if (type !== typeText) draft.properties = { ...draft.properties, [originalTypeProperty]: typeText }
     const event = fromJson(draft as EventJson)

@@ -4,7 +4,6 @@
  */
 import { Clock, Effect, Schema } from "effect"
 import { randomUUID } from "node:crypto"
-import { sqlText } from "../../warehouse/SqlText.ts"
 import type { WarehouseError } from "../../warehouse/Warehouse.ts"
 import { Warehouse } from "../../warehouse/Warehouse.ts"
 
@@ -159,39 +158,37 @@ const record = Effect.fnUntraced(function*(target: VerdictTarget, verdict: Verdi
   const [newest] = yield* warehouse.query("SELECT max(version) AS version FROM verdicts")
   const now = yield* Clock.currentTimeMillis
   const version = Math.max(now, Number(newest!["version"]) + 1)
-  const quarters = quartersSql(target)
+  const quarters = quartersOf[target.scope]
   yield* warehouse.command(
     `INSERT INTO verdicts (scope, id, source, verdict, reason, author, set_at, version, verdict_id, quarters) ${insertSettings}
-     SELECT ${sqlText(target.scope)}, ${sqlText(target.id)}, 'person', ${sqlText(verdict)}, ${sqlText(account.reason)},
-       ${sqlText(account.author)}, fromUnixTimestamp64Milli(toInt64(${now}), 'UTC'), ${version}, ${
-      sqlText(randomUUID())
-    },
-       (SELECT groupArray(quarter) FROM (${quarters}))`
+     SELECT {scope:String}, {id:String}, 'person', {verdict:String}, {reason:String}, {author:String},
+       fromUnixTimestamp64Milli({now:Int64}, 'UTC'), {version:UInt64}, {verdict_id:String},
+       (SELECT groupArray(quarter) FROM (${quarters}))`,
+    { ...target, ...account, verdict, now, version, verdict_id: randomUUID() }
   )
   yield* warehouse.command(
     `INSERT INTO touched_days (day, partition, cause, kind, quarter, version) ${insertSettings}
-     SELECT toDate(quarter), 0, 'verdict', arrayJoin(['events', 'sessions']), quarter, ${version} FROM (${quarters})
-     WHERE quarter NOT IN (SELECT arrayJoin(quarters) FROM verdicts WHERE version = ${version})`
+     SELECT toDate(quarter), 0, 'verdict', arrayJoin(['events', 'sessions']), quarter, {version:UInt64} FROM (${quarters})
+     WHERE quarter NOT IN (SELECT arrayJoin(quarters) FROM verdicts WHERE version = {version:UInt64})`,
+    { id: target.id, version }
   )
   return version
 })
 
 /** Where the sessions that it is about started, and where late events of the visitor lie. */
-const quartersSql = ({ id, scope }: VerdictTarget): string =>
-  scope === "visitor" ?
-    `SELECT DISTINCT toStartOfFifteenMinutes(started_at) AS quarter FROM sessions_raw FINAL
-     WHERE visitor_id = ${sqlText(id)} AND merged_into = ''
+const quartersOf: Readonly<Record<VerdictScope, string>> = {
+  visitor: `SELECT DISTINCT toStartOfFifteenMinutes(started_at) AS quarter FROM sessions_raw FINAL
+     WHERE visitor_id = {id:String} AND merged_into = ''
      UNION DISTINCT
      SELECT DISTINCT toStartOfFifteenMinutes(started_at) AS quarter FROM standing_amended_sessions
-     WHERE visitor_id = ${sqlText(id)}
+     WHERE visitor_id = {id:String}
      UNION DISTINCT
-     SELECT DISTINCT toStartOfFifteenMinutes(event_ts) AS quarter FROM late_events FINAL WHERE visitor_id = ${
-      sqlText(id)
-    }` :
-    `SELECT DISTINCT toStartOfFifteenMinutes(started_at) AS quarter FROM sessions_raw FINAL
-     WHERE session_id = ${sqlText(id)}
-       OR session_id IN (SELECT session_id FROM session_aliases FINAL WHERE absorbed_id = ${sqlText(id)})
+     SELECT DISTINCT toStartOfFifteenMinutes(event_ts) AS quarter FROM late_events FINAL WHERE visitor_id = {id:String}`,
+  session: `SELECT DISTINCT toStartOfFifteenMinutes(started_at) AS quarter FROM sessions_raw FINAL
+     WHERE session_id = {id:String}
+       OR session_id IN (SELECT session_id FROM session_aliases FINAL WHERE absorbed_id = {id:String})
      UNION DISTINCT
      SELECT DISTINCT toStartOfFifteenMinutes(started_at) AS quarter FROM standing_amended_sessions
-     WHERE session_id = ${sqlText(id)}
-       OR session_id IN (SELECT session_id FROM session_merges WHERE absorbed_id = ${sqlText(id)})`
+     WHERE session_id = {id:String}
+       OR session_id IN (SELECT session_id FROM session_merges WHERE absorbed_id = {id:String})`
+}

@@ -1,7 +1,10 @@
+import { Effect } from "effect"
 import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, describe, expect, it } from "vitest"
+import { changeKeys } from "../../../src/cli/WriteKeysFile.ts"
+import { makeKey } from "../../../src/collector/WriteKeys.ts"
 import { run } from "../CommandRun.ts"
 import { exitCode, guardian, start } from "../GuardianProcess.ts"
 
@@ -51,5 +54,23 @@ describe("guardian keys", () => {
     expect(await exitCode(child)).toBe(0)
     expect((await keys("list")).stdout).toMatch(/shop .*revoked/)
     expect((await keys("revoke", "shop")).failure).toContain("no key")
+  }, 180_000)
+
+  it("keeps every key of changes that are made at once", async () => {
+    const names = Array.from({ length: 12 }, (_, i) => `at-once-${i}`)
+    const add = (name: string) =>
+      changeKeys(
+        dataDir,
+        (known) =>
+          Effect.as(Effect.yieldNow, [...known, makeKey({ name, created_at: "2026-01-01T00:00:00.000Z" }).kept])
+      )
+    await Effect.runPromise(Effect.forEach(names, add, { concurrency: "unbounded" }))
+    // And from other processes.
+    const others = await Promise.all(
+      ["p1", "p2", "p3"].map((name) => guardian(["keys", "add", name, "--data-dir", dataDir]))
+    )
+    expect(others.map(({ code }) => code)).toEqual([0, 0, 0])
+    const kept = JSON.parse((await keys("list", "--json")).stdout) as ReadonlyArray<{ readonly name: string }>
+    expect(kept.map(({ name }) => name)).toEqual(expect.arrayContaining([...names, "p1", "p2", "p3"]))
   }, 180_000)
 })

@@ -243,11 +243,11 @@ const inDying = <E>(
         Layer.succeed(SchemaRegistry, registry),
         Layer.succeed(Warehouse, {
           ...warehouse,
-          command: (sql) =>
+          command: (sql, params) =>
             Effect.suspend(() =>
               count() >= dies ?
                 Effect.fail(new WarehouseError({ message: "killed", code: 0, retryable: true })) :
-                warehouse.command(sql)
+                warehouse.command(sql, params)
             )
         })
       )

@@ -202,6 +202,26 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 60_000 })("verdi
       )
     }), 120_000)
 
+  it.effect("are kept letter for letter, whatever was written", () =>
+    Effect.gen(function*() {
+      const place = yield* kpiPlace({ timeZone: "UTC" })
+      const texts = [
+        "'); DROP TABLE verdicts; --",
+        "a\\'b\\",
+        "{id:String}",
+        "tab\t line\n return\r zero\0 end",
+        "\\N",
+        "%27 + ? & = #",
+        "ünï 🛒"
+      ]
+      for (const text of texts) {
+        const target: VerdictTarget = { scope: "visitor", id: text }
+        yield* setVerdict(target, "bot", { reason: text, author: text }).pipe(place.inWarehouse)
+        const given = yield* verdictHistory(target).pipe(place.inWarehouse)
+        assert.deepStrictEqual(given.map(({ author, id, reason }) => [id, reason, author]), [[text, text, text]])
+      }
+    }), 60_000)
+
   it.effect("are refused where there is nothing to judge or to take back", () =>
     Effect.gen(function*() {
       const place = yield* kpiPlace({ timeZone: "UTC" })
