@@ -334,7 +334,7 @@ layer(ShopOpen, { excludeTestServices: true, timeout: "60 seconds" })("the API",
         assert.strictEqual(yield* flaggedBy(String(row["session_id"])), (row["source"] || null) as never)
       }
       assert.isAbove(new Set(rows.map((row) => row["source"])).size, 1)
-      const [flagged] = rows.filter((row) => row["source"] !== "" && row["source"] !== "person")
+      const flagged = rows.find((row) => row["source"] !== "" && row["source"] !== "person")
       const id = String(flagged!["session_id"])
       const say = (scope: "session" | "visitor", verdict: "human" | "bot" | "clear") =>
         client.verdicts.record({

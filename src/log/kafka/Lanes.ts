@@ -152,7 +152,7 @@ export class Lanes {
         throw new Error("the send ended without having been written")
       } catch (error) {
         if (isRefusal(error) || this.#closed) throw error
-        if (error instanceof TypeError && ++defects >= defectsMax) {
+        if (isDefect(error) && ++defects >= defectsMax) {
           throw new AppendDefect(error.message, { cause: error })
         }
         if (this.#producer === producer) this.#producer = undefined
@@ -231,6 +231,9 @@ const refusals = new Set([
 class AppendDefect extends Error {}
 
 const defectsMax = 20
+
+const isDefect = (error: unknown): error is Error =>
+  error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError
 
 const isRefusal = (error: unknown): boolean =>
   error instanceof AppendDefect ||
