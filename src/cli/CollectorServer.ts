@@ -2,7 +2,7 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Config, Effect, Layer, Option } from "effect"
 import { Flag } from "effect/cli"
-import { HttpServer } from "effect/http"
+import { HttpMiddleware, HttpServer } from "effect/http"
 import { createServer } from "node:http"
 import { serve } from "../collector/Collector.ts"
 import { connectionLimits, defaultLimits } from "../collector/CollectorSettings.ts"
@@ -59,11 +59,14 @@ export const collect = Effect.fnUntraced(function*(dataDirectory: string, place:
     }),
     HttpServer.HttpServer,
     server
-  )
+  ).pipe(Effect.provideService(HttpMiddleware.TracerDisabledWhen, neverTraced))
   if (server.address._tag !== "UnixPathAddress") yield* announcePort(dataDirectory, server.address.port)
   yield* print(`Collector at ${HttpServer.formatAddress(server.address)}: POST /collect, and the paths of known SDKs`)
   return yield* Effect.never
 }, Effect.scoped)
+
+/** A request may be a single event, and its address may hold a write key. */
+const neverTraced = () => true
 
 const settingsOf = Effect.fnUntraced(function*(dataDirectory: string, host: string) {
   const mode = yield* text(collectorVariables.keys)
