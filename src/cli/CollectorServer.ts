@@ -5,6 +5,7 @@ import { Flag } from "effect/cli"
 import { HttpMiddleware, HttpServer } from "effect/http"
 import { createServer } from "node:http"
 import { serve } from "../collector/Collector.ts"
+import type { CollectorCounters } from "../collector/CollectorCounters.ts"
 import { connectionLimits, defaultLimits } from "../collector/CollectorSettings.ts"
 import type { CollectorSettings } from "../collector/CollectorSettings.ts"
 import { announcePort } from "./CollectorPort.ts"
@@ -32,8 +33,17 @@ export const collectorPort = portFlag("collector-port").pipe(
   Flag.map(Option.getOrUndefined)
 )
 
+/** Where a collector's counters are found once it listens. */
+export class CollectorBoard {
+  counters: CollectorCounters | undefined
+}
+
 /** Collects until interrupted. The log counts as live from the first event on. */
-export const collect = Effect.fnUntraced(function*(dataDirectory: string, place: CollectorPlace) {
+export const collect = Effect.fnUntraced(function*(
+  dataDirectory: string,
+  place: CollectorPlace,
+  board: CollectorBoard = new CollectorBoard()
+) {
   const host = place.host ?? (yield* text(collectorVariables.host))
   const asked = place.port ?? (yield* wholeNumber(processVariables.collectorPort))
   const keys = yield* watchedKeys(dataDirectory)
@@ -49,7 +59,7 @@ export const collect = Effect.fnUntraced(function*(dataDirectory: string, place:
   const eventsPerSecond = (yield* wholeNumber(processVariables.collectorKeyRate)) ??
     Number(processVariables.collectorKeyRate.fallback)
   const server = yield* listener(host, asked)
-  yield* Effect.provideService(
+  board.counters = yield* Effect.provideService(
     serve({
       settings,
       schemaId,

@@ -297,6 +297,7 @@ const noteFlush = (status: PipelineStatus, flush: Flush, tookMs: number): void =
   status.flushes++
   status.flushedRecords += flush.records
   status.flushMs.push(tookMs)
+  status.flushMsTotal += tookMs
   if (status.flushMs.length > 100) status.flushMs.shift()
 }
 
