@@ -12,8 +12,23 @@ export interface PipelineFigures {
   readonly flushes: number
   /** Times of the newest flushes, ms. */
   readonly flushMs: ReadonlyArray<number>
+  /** Of all flushes together, ms. */
+  readonly flushMsTotal: number
   readonly visitorsInMemory: number
   readonly idsInMemory: number
+}
+
+/** What a collector in the same process has counted, for `/metrics`. */
+export interface CollectorFigures {
+  readonly formats: ReadonlyMap<
+    string,
+    { readonly requests: number; readonly accepted: number; readonly invalid: number; readonly tooLarge: number }
+  >
+  readonly statuses: ReadonlyMap<number, number>
+  /** Of bodies, inflated. */
+  readonly bytes: number
+  readonly bytesInFlight: () => number
+  readonly recordsInFlight: () => number
 }
 
 export class ApiSources extends Context.Service<ApiSources, {
@@ -27,4 +42,6 @@ export class ApiSources extends Context.Service<ApiSources, {
   readonly reading: Context.Context<EventLog | SchemaRegistry> | undefined
   /** Undefined where the pipeline runs in another process. */
   readonly pipeline: (() => PipelineFigures) | undefined
+  /** Undefined, or nothing yet, where no collector runs in this process. */
+  readonly collector: (() => CollectorFigures | undefined) | undefined
 }>()("guardian/api/ApiSources") {}

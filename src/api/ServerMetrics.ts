@@ -3,7 +3,7 @@ import { Effect, Metric } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
 import { ApiSources } from "./ApiSources.ts"
-import type { PipelineFigures } from "./ApiSources.ts"
+import type { CollectorFigures, PipelineFigures } from "./ApiSources.ts"
 import { FreshData, freshness } from "./FreshData.ts"
 import { outcomesOf, partitionProgress } from "./Progress.ts"
 
@@ -17,18 +17,20 @@ export const requestSeconds = Metric.histogram("guardian_api_request_seconds", {
 })
 
 interface Sample {
+  /** Behind the metric's name: _sum and _count of a summary. */
+  readonly suffix?: string
   readonly labels: Readonly<Record<string, string | number>>
   readonly value: number
 }
 
-type Kind = "counter" | "gauge"
+type Kind = "counter" | "gauge" | "summary"
 
 /** One metric in Prometheus' text format; nothing when there is no sample. */
 const block = (name: string, kind: Kind, help: string, samples: ReadonlyArray<Sample>): string =>
   samples.length === 0 ?
     "" :
     `# HELP ${name} ${help}\n# TYPE ${name} ${kind}\n${
-      samples.map(({ labels, value }) => `${name}${labelText(labels)} ${value}\n`).join("")
+      samples.map(({ labels, suffix = "", value }) => `${name}${suffix}${labelText(labels)} ${value}\n`).join("")
     }`
 
 const labelText = (labels: Sample["labels"]): string => {
@@ -80,20 +82,24 @@ const progress = Effect.gen(function*() {
   ].join("")
 })
 
-const own = ({ flushes, flushMs, idsInMemory, state, visitorsInMemory }: PipelineFigures): string => {
+const own = ({ flushes, flushMs, flushMsTotal, idsInMemory, state, visitorsInMemory }: PipelineFigures): string => {
   const sorted = [...flushMs].sort((a, b) => a - b)
   const quantile = (q: number) => (sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? 0) / 1_000
   return [
     block("guardian_pipeline_running", "gauge", "1: the pipeline of this process runs", [
       { labels: {}, value: state === "running" ? 1 : 0 }
     ]),
-    block("guardian_flushes_total", "counter", "Flushes that were acknowledged", [{ labels: {}, value: flushes }]),
     block(
       "guardian_flush_seconds",
-      "gauge",
-      "Of the newest 100 flushes, from cut to last acknowledgement, s",
-      sorted.length === 0 ? [] : [0.5, 0.95, 0.99].map((q) => ({ labels: { quantile: q }, value: quantile(q) }))
+      "summary",
+      "From cut to last acknowledgement, s; quantiles of the newest 100 flushes",
+      sorted.length === 0 ? [] : [
+        ...[0.5, 0.95, 0.99].map((q) => ({ labels: { quantile: q }, value: quantile(q) })),
+        { suffix: "_sum", labels: {}, value: flushMsTotal / 1_000 },
+        { suffix: "_count", labels: {}, value: flushes }
+      ]
     ),
+    block("guardian_flushes_total", "counter", "Flushes that were acknowledged", [{ labels: {}, value: flushes }]),
     block("guardian_visitors_in_memory", "gauge", "Visitors the pipeline holds", [{
       labels: {},
       value: visitorsInMemory
@@ -102,15 +108,58 @@ const own = ({ flushes, flushMs, idsInMemory, state, visitorsInMemory }: Pipelin
   ].join("")
 }
 
+const collected = ({ bytes, bytesInFlight, formats, recordsInFlight, statuses }: CollectorFigures): string => {
+  const each = [...formats]
+  return [
+    block(
+      "guardian_collector_responses_total",
+      "counter",
+      "Requests answered by the collector, by status",
+      [...statuses].map(([status, value]) => ({ labels: { status }, value }))
+    ),
+    block(
+      "guardian_collector_requests_total",
+      "counter",
+      "Requests that were read, by wire format",
+      each.map(([format, { requests }]) => ({ labels: { format }, value: requests }))
+    ),
+    block(
+      "guardian_collector_events_total",
+      "counter",
+      "Events that the log has durably, by wire format and receipt",
+      each.flatMap(([format, { accepted, invalid, tooLarge }]) =>
+        ([["accepted", accepted], ["invalid", invalid], ["too_large", tooLarge]] as const)
+          .map(([receipt, value]) => ({ labels: { format, receipt }, value }))
+      )
+    ),
+    block("guardian_collector_received_bytes_total", "counter", "Bytes of bodies, inflated", [{
+      labels: {},
+      value: bytes
+    }]),
+    block("guardian_collector_in_flight_bytes", "gauge", "Bytes of bodies that wait for an answer", [{
+      labels: {},
+      value: bytesInFlight()
+    }]),
+    block("guardian_collector_in_flight_records", "gauge", "Records that wait for the log", [{
+      labels: {},
+      value: recordsInFlight()
+    }])
+  ].join("")
+}
+
 /** Without an answer of the warehouse there are still the figures of this process, and `guardian_warehouse_up 0`. */
 const text = Effect.gen(function*() {
-  const pipeline = yield* ApiSources.use((sources) => Effect.sync(() => sources.pipeline?.()))
+  const { collector, pipeline } = yield* ApiSources.use((sources) =>
+    Effect.sync(() => ({ collector: sources.collector?.(), pipeline: sources.pipeline?.() }))
+  )
   const reached = yield* Effect.option(progress)
   const up = block("guardian_warehouse_up", "gauge", "1: the warehouse answers", [
     { labels: {}, value: reached._tag === "Some" ? 1 : 0 }
   ])
   const stored = reached._tag === "Some" ? reached.value : ""
-  return `${up}${stored}${pipeline === undefined ? "" : own(pipeline)}${yield* PrometheusMetrics.format()}`
+  return `${up}${stored}${pipeline === undefined ? "" : own(pipeline)}${
+    collector === undefined ? "" : collected(collector)
+  }${yield* PrometheusMetrics.format()}`
 })
 
 export const metricsLayer = HttpRouter.add(

@@ -7,7 +7,7 @@ import type { AddressInfo } from "node:net"
 import { join } from "node:path"
 import { apiRoutes, apiServices, routerConfig } from "../api/ApiRoutes.ts"
 import { ApiSources } from "../api/ApiSources.ts"
-import type { PipelineFigures } from "../api/ApiSources.ts"
+import type { CollectorFigures, PipelineFigures } from "../api/ApiSources.ts"
 import { checkAccess, parseKeys } from "../api/Keys.ts"
 import { EventLog } from "../log/EventLog.ts"
 import { SchemaRegistry } from "../log/SchemaRegistry.ts"
@@ -19,6 +19,7 @@ import { InstallationError, RunningWarehouse } from "./Installation.ts"
 export interface ApiServerOptions {
   readonly port: number | undefined
   readonly pipeline: (() => PipelineFigures) | undefined
+  readonly collector: (() => CollectorFigures | undefined) | undefined
 }
 
 /** Limits of a connection, ms: a client that is slow to ask is not waited for. */
@@ -44,7 +45,7 @@ export const listen = Effect.fnUntraced(function*(options: ApiServerOptions) {
           })
         ),
         Layer.provide(apiServices),
-        Layer.provide(sourcesLayer(options.pipeline))
+        Layer.provide(sourcesLayer(options))
       )
   ).pipe(
     Effect.catchTag("ServeError", ({ cause }) =>
@@ -85,7 +86,7 @@ const apiSettings = Effect.fnUntraced(function*(flag: number | undefined) {
   return settings
 })
 
-const sourcesLayer = (pipeline: ApiServerOptions["pipeline"]) =>
+const sourcesLayer = ({ collector, pipeline }: ApiServerOptions) =>
   Layer.effect(
     ApiSources,
     Effect.gen(function*() {
@@ -99,7 +100,8 @@ const sourcesLayer = (pipeline: ApiServerOptions["pipeline"]) =>
         reading: Option.isSome(log) && Option.isSome(registry) ?
           Context.make(EventLog, log.value).pipe(Context.add(SchemaRegistry, registry.value)) :
           undefined,
-        pipeline
+        pipeline,
+        collector
       })
     })
   )

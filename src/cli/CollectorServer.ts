@@ -2,9 +2,10 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Config, Effect, Layer, Option } from "effect"
 import { Flag } from "effect/cli"
-import { HttpServer } from "effect/http"
+import { HttpMiddleware, HttpServer } from "effect/http"
 import { createServer } from "node:http"
 import { serve } from "../collector/Collector.ts"
+import type { CollectorCounters } from "../collector/CollectorCounters.ts"
 import { connectionLimits, defaultLimits } from "../collector/CollectorSettings.ts"
 import type { CollectorSettings } from "../collector/CollectorSettings.ts"
 import { announcePort } from "./CollectorPort.ts"
@@ -32,8 +33,17 @@ export const collectorPort = portFlag("collector-port").pipe(
   Flag.map(Option.getOrUndefined)
 )
 
+/** Where a collector's counters are found once it listens. */
+export class CollectorBoard {
+  counters: CollectorCounters | undefined
+}
+
 /** Collects until interrupted. The log counts as live from the first event on. */
-export const collect = Effect.fnUntraced(function*(dataDirectory: string, place: CollectorPlace) {
+export const collect = Effect.fnUntraced(function*(
+  dataDirectory: string,
+  place: CollectorPlace,
+  board: CollectorBoard = new CollectorBoard()
+) {
   const host = place.host ?? (yield* text(collectorVariables.host))
   const asked = place.port ?? (yield* wholeNumber(processVariables.collectorPort))
   const keys = yield* watchedKeys(dataDirectory)
@@ -50,7 +60,7 @@ export const collect = Effect.fnUntraced(function*(dataDirectory: string, place:
   const eventsPerSecond = (yield* wholeNumber(processVariables.collectorKeyRate)) ??
     Number(processVariables.collectorKeyRate.fallback)
   const server = yield* listener(host, asked)
-  yield* Effect.provideService(
+  board.counters = yield* Effect.provideService(
     serve({
       settings,
       schemaId,
@@ -60,11 +70,14 @@ export const collect = Effect.fnUntraced(function*(dataDirectory: string, place:
     }),
     HttpServer.HttpServer,
     server
-  )
+  ).pipe(Effect.provideService(HttpMiddleware.TracerDisabledWhen, neverTraced))
   if (server.address._tag !== "UnixPathAddress") yield* announcePort(dataDirectory, server.address.port)
   yield* print(`Collector at ${HttpServer.formatAddress(server.address)}: POST /collect, and the paths of known SDKs`)
   return yield* Effect.never
 }, Effect.scoped)
+
+/** A request may be a single event, and its address may hold a write key. */
+const neverTraced = () => true
 
 const settingsOf = Effect.fnUntraced(function*(dataDirectory: string, host: string) {
   const mode = yield* text(collectorVariables.keys)

@@ -297,6 +297,27 @@ export const logVariables = {
   registryPassword: { name: "GUARDIAN_REGISTRY_PASSWORD", meaning: "Its password", fallback: "none", secret: true }
 } as const satisfies Readonly<Record<string, Variable>>
 
+/** They say how the process tells about itself. The names of OpenTelemetry are its own. */
+export const telemetryVariables = {
+  logFormat: {
+    name: "GUARDIAN_LOG_FORMAT",
+    takes: word("text", "json"),
+    meaning: "Log lines as text, or as JSON on standard error",
+    fallback: "text"
+  },
+  otlpEndpoint: {
+    name: "OTEL_EXPORTER_OTLP_ENDPOINT",
+    meaning: "Where traces go, by OTLP over HTTP, such as http://localhost:4318; empty: nowhere",
+    fallback: "none"
+  },
+  otlpHeaders: {
+    name: "OTEL_EXPORTER_OTLP_HEADERS",
+    meaning: "Headers to send there: name=value, commas between",
+    fallback: "none",
+    secret: true
+  }
+} as const satisfies Readonly<Record<string, Variable>>
+
 /** All of them. */
 export const variables: ReadonlyArray<Variable> = [
   ...coreVariables,
@@ -306,7 +327,8 @@ export const variables: ReadonlyArray<Variable> = [
   ...Object.values<Variable>(collectorVariables),
   ...Object.values<Variable>(serverVariables),
   ...Object.values<Variable>(smokeVariables),
-  ...Object.values<Variable>(logVariables)
+  ...Object.values<Variable>(logVariables),
+  ...Object.values<Variable>(telemetryVariables)
 ]
 
 /** A variable has a value that cannot be. */

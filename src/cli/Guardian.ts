@@ -1,6 +1,6 @@
 /** guardian: the command line. Every command is a file of its own under `commands/`. */
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
 import { Command } from "effect/cli"
 import { audit } from "./commands/audit.ts"
 import { chaos } from "./commands/chaos.ts"
@@ -27,6 +27,7 @@ import { SettingsError } from "./Environment.ts"
 import { environmentFaults, unknownVariables } from "./EnvironmentCheck.ts"
 import { LogFlag } from "./LogChoice.ts"
 import { runMain } from "./RunMain.ts"
+import { telemetry } from "./Telemetry.ts"
 import { version } from "./Version.ts"
 
 const guardian = Command.make("guardian").pipe(
@@ -69,6 +70,6 @@ const checkedEnvironment = Effect.suspend(() => {
 
 runMain(
   Effect.andThen(checkedEnvironment, Command.runWith(guardian, { version })(process.argv.slice(2))).pipe(
-    Effect.provide(NodeServices.layer)
+    Effect.provide(Layer.merge(NodeServices.layer, telemetry))
   )
 )

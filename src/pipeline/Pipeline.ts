@@ -136,7 +136,7 @@ const makeLoop = Effect.fnUntraced(function*(processor: Processor, options: Pipe
       yield* Effect.forEach(step, (block) => waitOut(store.write(block)), { concurrency: "unbounded", discard: true })
     }
     return clock.currentTimeMillisUnsafe() - startedAt
-  })
+  }, (writing, flush) => Effect.withSpan(writing, "pipeline.flush", { attributes: { records: flush.records } }))
 
   const cut = Effect.gen(function*() {
     const flush = processor.cut()
@@ -181,7 +181,10 @@ const makeLoop = Effect.fnUntraced(function*(processor: Processor, options: Pipe
       batch.release()
     }
     report(processor, status)
-  })
+  }, (stepping, arrived) =>
+    Effect.withSpan(stepping, "pipeline.step", {
+      attributes: { records: arrived.reduce((sum, { count }) => sum + count, 0) }
+    }))
 
   return Effect.gen(function*() {
     for (;;) {
@@ -294,6 +297,7 @@ const noteFlush = (status: PipelineStatus, flush: Flush, tookMs: number): void =
   status.flushes++
   status.flushedRecords += flush.records
   status.flushMs.push(tookMs)
+  status.flushMsTotal += tookMs
   if (status.flushMs.length > 100) status.flushMs.shift()
 }
 

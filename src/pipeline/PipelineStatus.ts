@@ -20,6 +20,8 @@ export class PipelineStatus {
   flushes = 0
   /** Longest time of a flush from cut to last acknowledgement, of the newest 100, ms. */
   readonly flushMs: Array<number> = []
+  /** Of all of them together, ms. */
+  flushMsTotal = 0
   visitorsInMemory = 0
   idsInMemory = 0
   /** Visitors read back from the warehouse since this run began. */

@@ -51,6 +51,7 @@ export const make = (address: WarehouseAddress): Effect.Effect<Warehouse["Servic
 
     const insert = Effect.fn("Warehouse.insert")(function*(block: TableBlock) {
       if (block.rows === 0) return
+      yield* Effect.annotateCurrentSpan({ table: block.table, rows: block.rows })
       const scratch = scratches.pop() ?? new Scratch()
       const body = encodeNative(block, scratch)
       const columns = block.columns.map((column) => quoted(column.name)).join(", ")

@@ -1,7 +1,9 @@
 /** Every question of the API against the story of a small shop: the answers are those of plain SQL. */
 import { assert, layer } from "@effect/vitest"
 import { Context, Effect, Layer, Stream } from "effect"
+import { CollectorCounters } from "../../src/collector/CollectorCounters.ts"
 import { defaultCoreSettings } from "../../src/domain/Settings.ts"
+import { PipelineStatus } from "../../src/pipeline/PipelineStatus.ts"
 import { recorded } from "../../src/pipeline/RunRecord.ts"
 import { refreshKpis } from "../../src/warehouse/KpiBacklog.ts"
 import { applyReporting } from "../../src/warehouse/Reporting.ts"
@@ -10,6 +12,7 @@ import { tellStory } from "../clickhouse/ShopStory.ts"
 import { freshWarehouseWithKpis, TemporaryWarehouse } from "../support/TemporaryWarehouse.ts"
 import { eventually } from "../warehouse/embedded/eventually.ts"
 import { apiPlace, request } from "./ApiPlace.ts"
+import { metricsFaults } from "./MetricsLint.ts"
 
 const openShop = Effect.gen(function*() {
   const warehouse = yield* freshWarehouseWithKpis
@@ -25,7 +28,7 @@ const openShop = Effect.gen(function*() {
 class Shop extends Context.Service<Shop, Effect.Success<typeof openShop>>()("test/api/Shop") {}
 
 /** One for all: only the last tests change anything. */
-const ShopOpen = Layer.effect(Shop, openShop).pipe(Layer.provide(TemporaryWarehouse))
+const ShopOpen = Layer.effect(Shop, openShop).pipe(Layer.provideMerge(TemporaryWarehouse))
 
 layer(ShopOpen, { excludeTestServices: true, timeout: "60 seconds" })("the API", (it) => {
   it.effect("answers with the numbers that SQL has", () =>
@@ -269,6 +272,50 @@ layer(ShopOpen, { excludeTestServices: true, timeout: "60 seconds" })("the API",
         ]),
         [["failed", "settings differ", null, 0]]
       )
+    }))
+
+  it.effect("publishes metrics that Prometheus takes, by conventional names", () =>
+    Effect.gen(function*() {
+      const { warehouse } = yield* Shop
+      const counters = new CollectorCounters({ bytesInFlight: () => 5, recordsInFlight: () => 0 })
+      counters.format("native").accepted += 3
+      counters.answered(200)
+      const pipeline = new PipelineStatus()
+      pipeline.flushes = 2
+      pipeline.flushMs.push(20, 40)
+      pipeline.flushMsTotal = 60
+      const { url } = yield* apiPlace(warehouse, {
+        ranges: [{ start: 0, end: 1_000 } as never],
+        pipeline: () => pipeline,
+        collector: () => counters
+      })
+      yield* request(`${url}/api/v1/stats`)
+      const { headers, text } = yield* request(`${url}/metrics`)
+      assert.match(headers.get("content-type")!, /^text\/plain; version=0\.0\.4/)
+      assert.deepStrictEqual(metricsFaults(text), [])
+      for (
+        const line of [
+          `guardian_collector_events_total{format="native",receipt="accepted"} 3`,
+          `guardian_collector_responses_total{status="200"} 1`,
+          `guardian_collector_in_flight_bytes 5`,
+          `guardian_flush_seconds_sum 0.06`,
+          `guardian_flush_seconds_count 2`,
+          `guardian_warehouse_up 1`
+        ]
+      ) {
+        assert.include(text.split("\n"), line)
+      }
+      for (
+        const name of [
+          "kafka_consumergroup_lag{",
+          "guardian_records_total{",
+          "guardian_event_age_seconds ",
+          "guardian_api_requests_total{",
+          "guardian_api_request_seconds_bucket{"
+        ]
+      ) {
+        assert.include(text, `\n${name}`)
+      }
     }))
 
   it.effect("describes itself in valid OpenAPI 3.1, and its documents need no network", () =>

@@ -6,6 +6,7 @@ import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { apiRoutes, apiServices, routerConfig } from "../../src/api/ApiRoutes.ts"
 import { ApiSources } from "../../src/api/ApiSources.ts"
+import type { CollectorFigures, PipelineFigures } from "../../src/api/ApiSources.ts"
 import { makeClient } from "../../src/api/Client.ts"
 import type { Key } from "../../src/api/Keys.ts"
 import type { PartitionRange } from "../../src/log/EventLog.ts"
@@ -21,6 +22,8 @@ export interface ApiPlaceOptions {
   /** Instead of the embedded one's reader. */
   readonly reader?: Warehouse["Service"]
   readonly ranges?: ReadonlyArray<PartitionRange>
+  readonly pipeline?: () => PipelineFigures
+  readonly collector?: () => CollectorFigures
 }
 
 /** Serves until the scope ends. The reader is the embedded warehouse's read-only user. */
@@ -33,7 +36,8 @@ export const apiPlace = Effect.fnUntraced(function*(warehouse: Warehouse["Servic
     writer: warehouse,
     logRanges: Effect.succeed(options.ranges),
     reading: undefined,
-    pipeline: undefined
+    pipeline: options.pipeline,
+    collector: options.collector
   })
   yield* Layer.build(
     HttpRouter.serve(

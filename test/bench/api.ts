@@ -88,6 +88,7 @@ const program = Effect.gen(function*() {
                 writer: warehouse,
                 logRanges: Effect.succeed(undefined),
                 pipeline: undefined,
+                collector: undefined,
                 reading: undefined
               })
           )

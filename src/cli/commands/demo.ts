@@ -3,7 +3,7 @@ import { Command, Flag } from "effect/cli"
 import { randomInt } from "node:crypto"
 import { PipelineStatus } from "../../pipeline/PipelineStatus.ts"
 import { Warehouse } from "../../warehouse/Warehouse.ts"
-import { collect, collectorHost, collectorPort } from "../CollectorServer.ts"
+import { collect, CollectorBoard, collectorHost, collectorPort } from "../CollectorServer.ts"
 import { withBrokers } from "../DemoCluster.ts"
 import { apiPort, dataDir, httpPort, print, rateFlag, tcpPort } from "../Flags.ts"
 import { RunningWarehouse } from "../Installation.ts"
@@ -47,12 +47,13 @@ const running = Effect.fnUntraced(
       `Clickstream Guardian: starting log, ClickHouse, pipeline and ${rate} simulated events/s in ${dataDir} ...`
     )
     yield* Effect.gen(function*() {
-      yield* listening(apiPort, () => status)
+      const board = new CollectorBoard()
+      yield* listening({ port: apiPort, pipeline: () => status, collector: () => board.counters })
       yield* printHowToQuery(dataDir)
       yield* markLive(dataDir)
       yield* Effect.raceAllFirst([
         processLog({ dataDirectory: dataDir, until: "stopped", status, group: yield* partitionGroup(dataDir) }),
-        collect(dataDir, { host: collectorHost, port: collectorPort }),
+        collect(dataDir, { host: collectorHost, port: collectorPort }, board),
         beat(dataDir),
         Effect.andThen(
           liveTraffic({ eventsPerSecond: rate, seconds: undefined, seed: randomInt(2 ** 31) }),

@@ -7,7 +7,8 @@ import { audit } from "../../operations/audit/Audit.ts"
 import { nightly } from "../../operations/audit/Nightly.ts"
 import { PipelineStatus } from "../../pipeline/PipelineStatus.ts"
 import { listen } from "../ApiServer.ts"
-import { collect, collectorHost, collectorPort } from "../CollectorServer.ts"
+import type { ApiServerOptions } from "../ApiServer.ts"
+import { collect, CollectorBoard, collectorHost, collectorPort } from "../CollectorServer.ts"
 import { auditHour } from "../Environment.ts"
 import { apiPort, dataDir, httpPort, partitions, print, tcpPort } from "../Flags.ts"
 import { answerHealth } from "../HealthPort.ts"
@@ -37,7 +38,8 @@ export const serve = Command.make(
   "serve",
   { dataDir, httpPort, tcpPort, apiPort, partitions, collectorHost, collectorPort, role },
   Effect.fn(function*({ apiPort, collectorHost, collectorPort, dataDir, httpPort, partitions, role, tcpPort }) {
-    const collecting = collect(dataDir, { host: collectorHost, port: collectorPort })
+    const board = new CollectorBoard()
+    const collecting = collect(dataDir, { host: collectorHost, port: collectorPort }, board)
     if (role === "api") return yield* serveApi(dataDir, { httpPort, tcpPort }, apiPort)
     if (role === "collector") {
       return yield* Effect.provide(
@@ -51,7 +53,7 @@ export const serve = Command.make(
       if (role === "pipeline") yield* answerHealth(Effect.sync(() => missingOf(status)))
       yield* eventSchemaId
       const warehouse = yield* RunningWarehouse
-      if (role === "all") yield* listening(apiPort, () => status)
+      if (role === "all") yield* listening({ port: apiPort, pipeline: () => status, collector: () => board.counters })
       yield* print(`ClickHouse at ${warehouse.url}; processing ${dataDir}; stop with Ctrl-C`)
       yield* Effect.raceAllFirst([
         processLog({ dataDirectory: dataDir, until: "stopped", status, group: yield* partitionGroup(dataDir) }),
@@ -83,7 +85,7 @@ const missingOf = ({ state, waitingFor }: PipelineStatus): string =>
 /** The API alone: it reads what another process writes, and waits for the warehouse when that is away. */
 const serveApi = (dataDirectory: string, ports: WarehousePorts, apiPort: number | undefined) =>
   Effect.gen(function*() {
-    yield* listening(apiPort, undefined)
+    yield* listening({ port: apiPort, pipeline: undefined, collector: undefined })
     const warehouse = yield* RunningWarehouse
     yield* warehouse.failed
   }).pipe(
@@ -98,12 +100,10 @@ const serveApi = (dataDirectory: string, ports: WarehousePorts, apiPort: number 
   )
 
 /** Starts the API's listener and says where it is. */
-export const listening = Effect.fnUntraced(
-  function*(port: number | undefined, pipeline: (() => PipelineStatus) | undefined) {
-    const url = yield* listen({ port, pipeline })
-    yield* print(`API and dashboard at ${url} (questions: ${url}/docs)`)
-  }
-)
+export const listening = Effect.fnUntraced(function*(options: ApiServerOptions) {
+  const url = yield* listen(options)
+  yield* print(`API and dashboard at ${url} (questions: ${url}/docs)`)
+})
 
 const nightlyAudit = Effect.flatMap(
   auditHour,
