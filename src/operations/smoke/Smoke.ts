@@ -87,8 +87,6 @@ class SmokeRun {
   #sessionId = ""
   #stored = { partition: 0, offset: 0 }
   #startedAt = ""
-  /** When the figures of the event's day were last computed before it was sent; by day. */
-  readonly #refreshed = new Map<string, string>()
 
   constructor(place: SmokePlace, id: string) {
     this.eventId = `guardian-smoke-${id}`
@@ -125,9 +123,8 @@ class SmokeRun {
         const missing = Array.isArray(body["missing"]) ? body["missing"].join(", ") : `status ${status}`
         return yield* fault(`not ready: ${missing}`, `Start what is missing; ${this.#place.api}/readyz says more.`)
       }
-      // Read access is looked at before anything is sent, and which figures there are.
-      const { data } = yield* this.#data("/api/v1/metrics/daily")
-      for (const row of rowsOf(data)) this.#refreshed.set(String(row["metric_date"]), String(row["refreshed_at"]))
+      // Read access is looked at before anything is sent.
+      yield* this.#data("/api/v1/stats")
       return `ready at ${this.#place.api}`
     })
   }
@@ -217,11 +214,12 @@ class SmokeRun {
     })
   }
 
-  /** Taken in means: the checkpoint is past the event, and after that its day was computed anew or nothing waits to be. */
+  /** Taken in means: the checkpoint is past the event, and from then on its day was computed anew, or nothing waits to be. */
   #kpis() {
     return Effect.gen({ self: this }, function*() {
       const { data } = yield* this.#data("/api/v1/stats")
       const date = dateIn(String((data as Fields)["time_zone"]), this.#startedAt)
+      let first: string | undefined
       const look = Effect.gen({ self: this }, function*() {
         const progress = (yield* this.#data("/api/v1/pipeline"))["data"] as Fields
         const own = rowsOf(progress["partitions"]).find(({ partition }) => partition === this.#stored.partition)
@@ -230,11 +228,12 @@ class SmokeRun {
           return undefined
         }
         const { body, status } = yield* this.#ask(`/api/v1/metrics/daily/${date}`)
+        // A day on which nothing else happened has no figures.
         const refreshed = status === 404 ?
-          undefined :
+          "" :
           String(((yield* this.#checked(status, body))["data"] as Fields)["refreshed_at"])
-        const isNew = refreshed !== undefined && refreshed !== this.#refreshed.get(date)
-        if (isNew) return `the figures of ${date} were computed anew at ${refreshed}`
+        first ??= refreshed
+        if (refreshed !== first) return `the figures of ${date} were computed anew at ${refreshed}`
         const waiting = Object.entries(progress["kpi_backlog"] as Fields).map(([stage, count]) =>
           `${String(count)} ${stage}`
         )
