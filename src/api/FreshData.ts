@@ -1,4 +1,4 @@
-/** How far the data reaches: read from the checkpoints, at most once a second for all requests together. */
+/** How far the data reaches: asked at most once a second, or every five, for all requests together. */
 import { Clock, Context, Effect, Layer } from "effect"
 import { ApiSources } from "./ApiSources.ts"
 import type { TookTooLong, Unavailable } from "./contract/Problems.ts"
@@ -20,22 +20,41 @@ export interface FreshnessValue {
 
 /** How long an answer about progress is taken for new. */
 const keptFor = "1 second"
+const backlogKeptFor = "5 seconds"
 
 export class FreshData extends Context.Service<FreshData, {
   readonly progress: Effect.Effect<ReadonlyArray<Progress>, Unavailable | TookTooLong>
+  /** The newest day with figures, if there is one. */
+  readonly newestDay: Effect.Effect<string | undefined, Unavailable | TookTooLong>
+  /** What the KPIs have yet to take in, by stage. It costs ClickHouse much, and pages ask for it again and again. */
+  readonly backlog: Effect.Effect<Readonly<Record<string, number>>, Unavailable | TookTooLong>
 }>()("guardian/api/FreshData") {
   static readonly layer: Layer.Layer<FreshData, never, ApiSources> = Layer.effect(
     FreshData,
     Effect.gen(function*() {
       const sources = yield* ApiSources
-      const progress = yield* Effect.cachedWithTTL(
-        Effect.provideService(ask<Progress>(progressSql), ApiSources, sources),
-        keptFor
+      const asked = <Row>(sql: string) => Effect.provideService(ask<Row>(sql), ApiSources, sources)
+      const newestDay = Effect.map(
+        asked<{ readonly day: string; readonly days: number }>(newestDaySql),
+        ([newest]) => newest === undefined || newest.days === 0 ? undefined : newest.day
       )
-      return FreshData.of({ progress })
+      const backlog = Effect.map(
+        asked<{ readonly stage: string; readonly waiting: number }>(backlogSql),
+        (rows) => Object.fromEntries(rows.map(({ stage, waiting }) => [stage, waiting]))
+      )
+      return FreshData.of({
+        progress: yield* Effect.cachedWithTTL(asked<Progress>(progressSql), keptFor),
+        newestDay: yield* Effect.cachedWithTTL(newestDay, keptFor),
+        backlog: yield* Effect.cachedWithTTL(backlog, backlogKeptFor)
+      })
     })
   )
 }
+
+const newestDaySql =
+  "SELECT toString(max(metric_date)) AS day, count() AS days FROM daily_metrics_raw WHERE segment = 'all'"
+
+const backlogSql = "SELECT stage, waiting FROM kpi_backlog WHERE waiting > 0"
 
 const progressSql = `
 SELECT partition, max(offset) AS next_offset, argMax(watermark_ms, c.offset) AS watermark_ms,

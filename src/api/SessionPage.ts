@@ -34,7 +34,10 @@ export const sessionColumns =
   unique_items, revenue, CAST(revenue_by_currency, 'Map(String, String)') AS revenue_by_currency, entry_url, exit_url,
   first_referrer, user_agent, is_open, partition`
 
-/** The k-th id below `before`, counted with tombstones: a little further than needed does no harm. */
+/** From the parts' own bounds: no row is read. Empty texts when there is no session. */
+const spanSql = "SELECT min(session_id) AS oldest, max(session_id) AS newest FROM sessions_raw"
+
+/** The k-th id below `before`, counted with tombstones: a little further than needed does no harm. All rows from `from` on are read. */
 const reachSql = `SELECT min(session_id) AS low, count() AS found FROM (
   SELECT session_id FROM sessions_raw WHERE session_id < {before:String} AND session_id >= {from:String}
   ORDER BY session_id DESC LIMIT 1 BY session_id LIMIT {ids:UInt32}
@@ -59,18 +62,43 @@ export const parametersOf = (query: SessionQuery, low: string): Parameters => ({
   min_purchases: query.minPurchases
 })
 
+/** How far back the first look goes, and how much further the next, at least and at most. */
+const firstLookMs = 10_000
+const furtherMin = 2
+const furtherMax = 64
+
+/**
+ * Looks back from `before` for so many ids, further and further: ids begin with their time, so a look reads the parts and granules of
+ * that time only. Without it ClickHouse reads every id of the table, however few are asked for.
+ */
+const lookBack = Effect.fnUntraced(function*(query: SessionQuery) {
+  const [span] = yield* ask<{ readonly oldest: string; readonly newest: string }>(spanSql)
+  const { newest, oldest } = span!
+  const top = newest === "" ? 0 : Math.min(timeOf(query.before), timeOf(newest) + 1)
+  let lookMs = firstLookMs
+  return Effect.fnUntraced(function*(ids: number) {
+    for (;;) {
+      const from = idAt(Math.max(0, top - lookMs))
+      const isLast = from <= query.from || from <= oldest || from === idAt(0)
+      const [reach] = yield* ask<{ readonly low: string; readonly found: number }>(reachSql, {
+        before: query.before,
+        from: isLast ? query.from : from,
+        ids
+      })
+      const { found, low } = reach!
+      if (found >= ids || isLast) return { low: found === 0 ? query.from : low, atEnd: found < ids }
+      lookMs *= found === 0 ? furtherMax : Math.min(furtherMax, Math.max(furtherMin, 1.5 * ids / found))
+    }
+  })
+})
+
 /** Finds a range that holds a full page, or as much as one request may look at. */
 export const rangeOf = Effect.fnUntraced(function*(query: SessionQuery) {
   const filtered = query.flagged !== undefined || query.minEvents > 0 || query.minPurchases > 0
+  const look = yield* lookBack(query)
   let ids = Math.min(idsMax, query.limit + 50)
   for (;;) {
-    const [reach] = yield* ask<{ readonly low: string; readonly found: number }>(reachSql, {
-      before: query.before,
-      from: query.from,
-      ids
-    })
-    const { found, low } = reach!
-    const range: SessionRange = { low: found === 0 ? query.from : low, atEnd: found < ids }
+    const range: SessionRange = yield* look(ids)
     // Without a filter only tombstones are left out, for which the slack is.
     if (range.atEnd || ids >= idsMax || !filtered) return range
     const enough = yield* ask<{ readonly session_id: string }>(
@@ -93,4 +121,10 @@ export const continuation = (
 }
 
 /** The first id that an opening event at this time could have: 12 hex digits of its epoch ms. */
-export const idAt = (epochMs: number): string => epochMs.toString(16).padStart(12, "0")
+export const idAt = (epochMs: number): string => Math.floor(epochMs).toString(16).padStart(12, "0")
+
+/** The time that an id begins with; what is no id is later than all of them. */
+const timeOf = (id: string): number => {
+  const time = Number.parseInt(id.slice(0, 12), 16)
+  return Number.isNaN(time) ? Infinity : time
+}

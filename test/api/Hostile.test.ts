@@ -86,8 +86,37 @@ const path = fc.constantFrom(
   "rejected-records",
   "late-events",
   "audits",
+  "runs",
   "verdicts"
 )
+/** Headers that something looks at, with anything that HTTP lets through. */
+const headers = fc.dictionary(
+  fc.constantFrom(
+    "accept",
+    "if-none-match",
+    "authorization",
+    "origin",
+    "x-forwarded-host",
+    "traceparent",
+    "b3",
+    "range"
+  ),
+  fc.oneof(
+    fc.stringMatching(/^[!-~]([ -~]{0,40}[!-~])?$/),
+    fc.constantFrom(
+      "text/csv",
+      "application/vnd.apache.parquet;q=1e999, text/csv;q=x",
+      "*",
+      'W/"x", *',
+      "Bearer ' OR 1=1 --",
+      "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    )
+  ),
+  { maxKeys: 3 }
+)
+/** Where we are, what we run, how we ask: nobody's business. */
+const leak =
+  /DB::Exception|Stack trace|\.ts:\d+|node_modules|guardian_reader|guardian_writer|SETTINGS max_execution_time/
 const name = fc.constantFrom(
   "from",
   "to",
@@ -121,16 +150,25 @@ layer(Opened, { excludeTestServices: true, timeout: "60 seconds" })("a stranger"
       const statuses = new Map<number, number>()
       yield* Effect.promise(() =>
         fc.assert(
-          fc.asyncProperty(path, nasty, fc.dictionary(name, value, { maxKeys: 4 }), async (path, id, query) => {
-            const search = Object.entries(query).map(([name, value]) => `${name}=${escaped(value)}`).join("&")
-            const response = await fetch(`${url}/api/v1/${path.replace("{}", () => escaped(id))}?${search}`)
-            const text = await response.text()
-            statuses.set(response.status, (statuses.get(response.status) ?? 0) + 1)
-            assert.include([200, 304, 400, 404], response.status, `${response.url}: ${text}`)
-            if (response.status >= 400) {
-              assert.match(response.headers.get("content-type")!, /^application\/problem\+json/)
+          fc.asyncProperty(
+            path,
+            nasty,
+            fc.dictionary(name, value, { maxKeys: 4 }),
+            headers,
+            async (path, id, query, headers) => {
+              const search = Object.entries(query).map(([name, value]) => `${name}=${escaped(value)}`).join("&")
+              const response = await fetch(`${url}/api/v1/${path.replace("{}", () => escaped(id))}?${search}`, {
+                headers
+              })
+              const text = await response.text()
+              statuses.set(response.status, (statuses.get(response.status) ?? 0) + 1)
+              assert.include([200, 304, 400, 404], response.status, `${response.url}: ${text}`)
+              assert.notMatch(text + JSON.stringify([...response.headers]), leak)
+              if (response.status >= 400) {
+                assert.match(response.headers.get("content-type")!, /^application\/problem\+json/)
+              }
             }
-          }),
+          ),
           { seed, numRuns: 200 }
         )
       )
@@ -151,6 +189,7 @@ layer(Opened, { excludeTestServices: true, timeout: "60 seconds" })("a stranger"
           fc.asyncProperty(fc.oneof(fc.json(), fc.string()), async (body) => {
             const response = await Effect.runPromise(post(body))
             assert.include([400, 415], response.status, response.text)
+            assert.notMatch(response.text, leak)
             assert.match(response.headers.get("content-type")!, /^application\/problem\+json/)
           }),
           { seed, numRuns: 100 }
@@ -182,6 +221,14 @@ layer(Opened, { excludeTestServices: true, timeout: "60 seconds" })("a stranger"
           "/%00",
           "/assets",
           "//etc/passwd",
+          "/assets/../../secret.json",
+          "/....//secret.json",
+          "/%252e%252e/secret.json",
+          "/%c0%ae%c0%ae/secret.json",
+          "/assets/%2e%2e%2f%2e%2e%2fsecret.json",
+          "/secret.json%00.html",
+          "/file:///etc/passwd",
+          "/api/v1/../../secret.json",
           "/%ff"
         ]
       ) {

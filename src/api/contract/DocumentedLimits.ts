@@ -8,7 +8,15 @@ import { pageRowsMax } from "./Fields.ts"
 export const periodMax = { summaryDays: 183, trendingDays: 31, timelineHours: 24 * 31 } as const
 
 const uint32Max = 2 ** 32 - 1
-const day = { type: "string", format: "date" }
+/** Days that ClickHouse's Date holds: 1970-01-01 to 2149-06-06. */
+const day = {
+  type: "string",
+  format: "date",
+  pattern:
+    "^(?:(?:19[7-9][0-9]|20[0-9]{2}|21[0-3][0-9]|214[0-8])-[0-9]{2}-[0-9]{2}|2149-0[1-5]-[0-9]{2}|2149-06-0[1-6])$"
+}
+const sessionId = { type: "string", pattern: "^[0-9a-f]{32}$" }
+const name = { type: "string", minLength: 1, maxLength: 128 }
 const whole = (minimum: number, maximum: number, fallback?: number) => ({
   type: "integer",
   minimum,
@@ -27,6 +35,11 @@ const limits: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   "/api/v1/metrics/daily to": day,
   "/api/v1/sessions from": { type: "string", format: "date-time" },
   "/api/v1/sessions to": { type: "string", format: "date-time" },
+  session_id: sessionId,
+  "/api/v1/sessions/{id} id": sessionId,
+  "/api/v1/sessions/{id}/events id": sessionId,
+  "/api/v1/visitors/{id} id": name,
+  event_id: name,
   "/api/v1/metrics/summary days": whole(1, periodMax.summaryDays, 7),
   "/api/v1/items/trending days": whole(1, periodMax.trendingDays, 1),
   "/api/v1/anomalies/timeline hours": whole(1, periodMax.timelineHours, 24)
@@ -49,8 +62,14 @@ export const withLimits = (document: Record<string, unknown>): Record<string, un
     for (const operation of Object.values(item)) {
       for (const parameter of operation.parameters ?? []) {
         const limit = limits[`${path} ${parameter.name}`] ?? limits[parameter.name]
-        const { description } = parameter.schema
-        if (limit !== undefined) parameter.schema = { ...limit, ...(description !== undefined && { description }) }
+        const { description, examples } = parameter.schema
+        if (limit !== undefined) {
+          parameter.schema = {
+            ...limit,
+            ...(description !== undefined && { description }),
+            ...(examples !== undefined && { examples })
+          }
+        }
       }
       const scheme = operation.security?.some((each) => "adminKey" in each) ? "adminKey" : "readKey"
       operation.security = [{ [scheme]: [] }, {}]

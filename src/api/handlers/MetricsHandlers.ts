@@ -4,7 +4,7 @@ import { rangeDaysMax } from "../contract/Fields.ts"
 import { GuardianApi } from "../contract/GuardianApi.ts"
 import type { DailyMetrics, FunnelStage, HourlyTraffic, PeriodFigures } from "../contract/MetricsGroup.ts"
 import { BadParameters, NotFound } from "../contract/Problems.ts"
-import { freshness } from "../FreshData.ts"
+import { FreshData, freshness } from "../FreshData.ts"
 import { ask } from "../Question.ts"
 import { answerOne, answerRows } from "../RowAnswer.ts"
 
@@ -23,13 +23,7 @@ WHERE metric_date = {date:Date} AND segment = {segment:String}
 ORDER BY indexOf(['VIEW', 'MULTI_VIEW', 'ADD_TO_CART', 'PURCHASE'], stage)`
 
 /** The newest day with figures. */
-const newestDaySql =
-  "SELECT toString(max(metric_date)) AS day, count() AS days FROM daily_metrics_raw WHERE segment = 'all'"
-
-export const newestDay = Effect.map(
-  ask<{ readonly day: string; readonly days: number }>(newestDaySql),
-  ([newest]) => newest === undefined || newest.days === 0 ? undefined : newest.day
-)
+export const newestDay = FreshData.use(({ newestDay }) => newestDay)
 
 interface DayStanding {
   readonly status: string

@@ -67,10 +67,7 @@ const stats = Effect.gen(function*() {
 
 const pipeline = Effect.gen(function*() {
   const partitions = yield* partitionProgress
-  const backlog = yield* ask<{ readonly stage: string; readonly waiting: number }>(
-    "SELECT stage, waiting FROM kpi_backlog WHERE waiting > 0"
-  )
-  const kpi_backlog = Object.fromEntries(backlog.map(({ stage, waiting }) => [stage, waiting]))
+  const kpi_backlog = yield* FreshData.use(({ backlog }) => backlog)
   return { data: { partitions, lag: totalLag(partitions), kpi_backlog }, freshness: yield* freshness }
 })
 
