@@ -19,7 +19,7 @@ const openShop = Effect.gen(function*() {
   const inWarehouse = Effect.provideService(Warehouse, warehouse)
   yield* applyReporting({ timeZone: "UTC" }, defaultCoreSettings).pipe(inWarehouse)
   yield* tellStory(warehouse)
-  yield* refreshKpis.pipe(Effect.timeout("40 seconds"), inWarehouse)
+  yield* refreshKpis.pipe(Effect.timeout("3 minutes"), inWarehouse)
   const api = yield* apiPlace(warehouse, { ranges: [{ start: 0, end: 1_000 } as never] })
   const sql = (text: string) => warehouse.query(text)
   return { ...api, warehouse, sql }
@@ -30,7 +30,7 @@ class Shop extends Context.Service<Shop, Effect.Success<typeof openShop>>()("tes
 /** One for all: only the last tests change anything. */
 const ShopOpen = Layer.effect(Shop, openShop).pipe(Layer.provideMerge(TemporaryWarehouse))
 
-layer(ShopOpen, { excludeTestServices: true, timeout: "60 seconds" })("the API", (it) => {
+layer(ShopOpen, { excludeTestServices: true, timeout: "4 minutes" })("the API", (it) => {
   it.effect("answers with the numbers that SQL has", () =>
     Effect.gen(function*() {
       const { client, sql } = yield* Shop

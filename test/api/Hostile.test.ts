@@ -140,7 +140,7 @@ const value = fc.oneof(
   fc.constantFrom("1", "5", "true", "all", "clean", "visitor", "2026-03-02", "HIGH_FREQUENCY")
 )
 
-layer(Opened, { excludeTestServices: true, timeout: "60 seconds" })("a stranger", (it) => {
+layer(Opened, { excludeTestServices: true, timeout: "4 minutes" })("a stranger", (it) => {
   it.effect("finds no parameters that break a question", () =>
     Effect.gen(function*() {
       const { url, warehouse } = yield* Place

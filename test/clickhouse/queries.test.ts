@@ -201,7 +201,7 @@ const ask = Effect.fnUntraced(function*(name: string, given: Readonly<Record<str
   return Buffer.concat(chunks).toString("utf8").split("\n").slice(0, -1).map((line) => line.replaceAll("\t", " | "))
 })
 
-layer(told, { excludeTestServices: true, timeout: 60_000 })("the query", (it) => {
+layer(told, { excludeTestServices: true, timeout: 180_000 })("the query", (it) => {
   for (const [name, asked] of Object.entries(answers)) {
     it.effect(`${name} gives the answers of the story`, () =>
       Effect.gen(function*() {

@@ -15,7 +15,7 @@ import { freshAddress, freshWarehouse, TemporaryWarehouse } from "../support/Tem
 import { eventually } from "../warehouse/embedded/eventually.ts"
 import { temporaryDirectory } from "../warehouse/embedded/temporaryDirectory.ts"
 
-layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 60_000 })(
+layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 180_000 })(
   "the pipeline, without its warehouse,",
   (it) => {
     it.effect("waits at the start, says why, and goes on by itself", () =>

@@ -45,7 +45,7 @@ const kinds: ReadonlyArray<Kind> = [
   }
 ]
 
-layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 60_000 })("the pipeline", (it) => {
+layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 180_000 })("the pipeline", (it) => {
   it.effect("names visitors by the same hash as ClickHouse", () =>
     Effect.gen(function*() {
       const warehouse = yield* freshWarehouse

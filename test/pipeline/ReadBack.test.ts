@@ -14,7 +14,7 @@ import { temporaryDirectory } from "../warehouse/embedded/temporaryDirectory.ts"
 
 const busyEventsMin = 200
 
-layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 60_000 })("what a start reads back", (it) => {
+layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 180_000 })("what a start reads back", (it) => {
   it.effect("is the same for a visitor asked for, busy or not, and for one that comes along with all others", () =>
     Effect.gen(function*() {
       const source = yield* messyLog({

@@ -12,7 +12,7 @@ import { runPipeline } from "../support/PipelineRun.ts"
 import { freshWarehouse, TemporaryWarehouse } from "../support/TemporaryWarehouse.ts"
 import { temporaryDirectory } from "../warehouse/embedded/temporaryDirectory.ts"
 
-layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 60_000 })("a start of the pipeline", (it) => {
+layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 180_000 })("a start of the pipeline", (it) => {
   it.effect("is refused on a log that was made anew", () =>
     Effect.gen(function*() {
       const { warehouse } = yield* drained

@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import { NativeReader } from "../../src/warehouse/NativeReader.ts"
 import { freshWarehouse, TemporaryWarehouse } from "../support/TemporaryWarehouse.ts"
 
-layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 60_000 })("NativeReader", (it) => {
+layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 180_000 })("NativeReader", (it) => {
   // Dictionaries of one block need indexes of one, two or four bytes.
   for (const [texts, rows] of [[1, 1], [200, 100_000], [60_000, 70_000], [100_000, 100_000]] as const) {
     it.effect(`reads ${rows} rows with ${texts} texts as the server has them`, () =>

@@ -34,7 +34,7 @@ const checkpoints = (place: Place) =>
     (found) => [...found].sort((a, b) => a.partition - b.partition)
   )
 
-layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 60_000 })("a reset of the log", (it) => {
+layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 180_000 })("a reset of the log", (it) => {
   it.effect("to earliest goes on behind what was trimmed, and counts nothing of it", () =>
     Effect.gen(function*() {
       const place = yield* behind

@@ -10,7 +10,7 @@ import { kpiPlace } from "./KpiPlace.ts"
 /** Records of a flush: small, so that there are many. */
 const batch = 40
 
-layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 60_000 })("KPIs of an engine that fails", (it) => {
+layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 180_000 })("KPIs of an engine that fails", (it) => {
   const disturbed = (title: string, disturb: (pid: number, round: number) => Effect.Effect<void>) =>
     it.effect(title, () =>
       Effect.gen(function*() {

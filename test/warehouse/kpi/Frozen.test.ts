@@ -22,7 +22,7 @@ const freeze = (pid: number) =>
     () => Effect.sync(() => process.kill(pid, "SIGCONT"))
   )
 
-layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 60_000 })("KPIs of an engine that is frozen", (it) => {
+layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 180_000 })("KPIs of an engine that is frozen", (it) => {
   it.effect("in a refresh lose no day", () =>
     Effect.gen(function*() {
       const place = yield* kpiPlace({ timeZone: "UTC" })

@@ -79,7 +79,7 @@ export const kpiPlace = Effect.fnUntraced(function*(options: KpiPlaceOptions) {
     /** The KPIs when everything is taken in. */
     settled: refreshKpis.pipe(
       Effect.timeoutOrElse({
-        duration: "90 seconds",
+        duration: "170 seconds",
         orElse: () => Effect.flatMap(kpiBacklog, (waits) => Effect.die(new Error(`still: ${JSON.stringify(waits)}`)))
       }),
       Effect.andThen(readKpis(warehouse)),

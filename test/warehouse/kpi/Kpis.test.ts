@@ -8,7 +8,7 @@ const minute = 60_000
 const hour = 60 * minute
 const nobody = { verdicts: [], isCrawler: () => false } as const
 
-layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 60_000 })("daily KPIs", (it) => {
+layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 180_000 })("daily KPIs", (it) => {
   it.effect("move a session to the day on which it starts now, and correct the day that it leaves", () =>
     Effect.gen(function*() {
       const midnight = Date.UTC(2026, 0, 2)

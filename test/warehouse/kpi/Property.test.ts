@@ -169,7 +169,7 @@ const runs = Number(process.env["GUARDIAN_KPI_RUNS"] ?? 2)
 const seed = Number(process.env["GUARDIAN_KPI_SEED"] ?? Date.now() % 2 ** 31)
 const runMs = 180_000
 
-layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 60_000 })("KPIs of any log", (it) => {
+layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 180_000 })("KPIs of any log", (it) => {
   for (const [kind, places] of Object.entries(kindsOfDays)) {
     it.effect(
       `equal the oracle's in all three segments, across ${kind} and verdicts`,

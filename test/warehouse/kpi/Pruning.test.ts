@@ -14,7 +14,7 @@ const dayMs = 86_400_000
 const days = 40
 const start = Date.UTC(2025, 11, 1, 10)
 
-layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 60_000 })("the views of KPIs", (it) => {
+layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 180_000 })("the views of KPIs", (it) => {
   it.effect("read the partitions that are due and no others", () =>
     Effect.gen(function*() {
       const place = yield* kpiPlace({ timeZone: "America/New_York", partitions: 1 })

@@ -39,7 +39,7 @@ const patterns = new RegExp(crawlerList.patterns.join("|"))
 
 for (const path of Object.values(files)) if (!existsSync(path)) console.log(`skipped: ${path} is not there`)
 
-layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 60_000 })("KPIs of real files", (it) => {
+layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 180_000 })("KPIs of real files", (it) => {
   const real = (
     paths: ReadonlyArray<string>,
     title: string,

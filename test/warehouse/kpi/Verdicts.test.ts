@@ -18,7 +18,7 @@ const patterns = new RegExp(crawlerList.patterns.join("|"))
 const isCrawler = (userAgent: string): boolean => userAgent !== "" && patterns.test(userAgent)
 const who = { reason: "scrapes prices", author: "grace" }
 
-layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 60_000 })("verdicts", (it) => {
+layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 180_000 })("verdicts", (it) => {
   it.effect(
     "correct a final day when they are set and when they are cleared, by the schedule of the views alone",
     () =>
