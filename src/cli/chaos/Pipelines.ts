@@ -4,6 +4,8 @@ import { spawn } from "node:child_process"
 import { join } from "node:path"
 
 const main = join(import.meta.dirname, "..", "main.ts")
+/** Not the server of the installation that the environment is set up for, nor one port for all. */
+const ofTheirOwn = { GUARDIAN_CLICKHOUSE_URL: "", GUARDIAN_HEALTH_PORT: "" }
 /** The end of what a process said is kept, characters. */
 const outputMax = 20_000
 
@@ -23,7 +25,7 @@ export class Pipelines {
 
   start(): void {
     const child = spawn(process.execPath, [main, "serve", "--role", this.#role, "--data-dir", this.#dataDirectory], {
-      env: { ...process.env, NODE_OPTIONS: "", NODE_NO_WARNINGS: "1", ...this.#environment },
+      env: { ...process.env, NODE_OPTIONS: "", NODE_NO_WARNINGS: "1", ...ofTheirOwn, ...this.#environment },
       stdio: ["ignore", "pipe", "pipe"],
       // Ctrl-C in a terminal is ours: we end them in order.
       detached: true
