@@ -8,14 +8,23 @@ import { CliError } from "effect/cli"
 /** How long an orderly end may take, ms: what was read is flushed in it. */
 export const stopMsMax = 4_500
 
-/** The exit code of an interrupted command: a server that was stopped has done its work. */
-let interruptedCode = 0
+/** Work that has an end and has not reached it: whoever waits for the exit code must not take it for done. */
+let isUnfinished = false
 
-/** Work that has an end did not reach it: whoever waits for the exit code must not take it for done. */
-export const cutOff = (): void => {
-  if (interruptedCode !== 0) return
-  interruptedCode = 130
+/** Marks work that has an end. When it is stopped before, that is said, and the exit code is 130; a server is never unfinished. */
+export const finishing = <A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.suspend(() => {
+    isUnfinished = true
+    return Effect.tap(work, () =>
+      Effect.sync(() => {
+        isUnfinished = false
+      }))
+  })
+
+const interruptedCode = (): number => {
+  if (!isUnfinished) return 0
   process.stderr.write("guardian: stopped before the end. What was done is kept; run it again and it goes on\n")
+  return 130
 }
 
 export const runMain = <E>(program: Effect.Effect<void, E>): void => {
@@ -26,12 +35,14 @@ export const runMain = <E>(program: Effect.Effect<void, E>): void => {
     stopping = true
     setTimeout(() => {
       process.stderr.write("guardian: not done in time; ended all the same. Nothing is lost: the next start goes on.\n")
-      process.exit(interruptedCode)
+      process.exit(interruptedCode())
     }, stopMsMax).unref()
     Effect.runFork(Fiber.interrupt(fiber))
   }
   process.on("SIGINT", stop)
   process.on("SIGTERM", stop)
+  // The terminal was closed.
+  process.on("SIGHUP", stop)
   // A reader that went away (guardian tail | head) is no error.
   process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1))
   fiber.addObserver((exit) => {
@@ -43,7 +54,7 @@ export const runMain = <E>(program: Effect.Effect<void, E>): void => {
 
 const exitCode = (exit: Exit.Exit<void, unknown>): number => {
   if (Exit.isSuccess(exit)) return 0
-  if (Cause.hasInterruptsOnly(exit.cause)) return interruptedCode
+  if (Cause.hasInterruptsOnly(exit.cause)) return interruptedCode()
   const error = Cause.squash(exit.cause)
   if (CliError.isCliError(error)) {
     if (error._tag !== "ShowHelp") process.stderr.write(`guardian: ${error.message}\n`)

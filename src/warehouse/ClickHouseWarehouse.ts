@@ -309,7 +309,7 @@ const retryableCodes = new Set([
   999 // KEEPER_EXCEPTION
 ])
 const retryableText =
-  /no space left on device|cannot allocate memory|too many open files|Poco::Exception.*(timeout|net exception|i\/o error)/i
+  /no space left on device|not_enough_space|memory_limit_exceeded|cannot allocate memory|too many open files|Poco::Exception.*(timeout|net exception|i\/o error)/i
 const retryableStatuses = new Set([429, 500, 502, 503, 504])
 
 const timedOut = (request: Request, address: WarehouseAddress): WarehouseError =>

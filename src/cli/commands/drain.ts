@@ -8,7 +8,7 @@ import { RunningWarehouse, stateStoreLayer, warehouseLayer } from "../Installati
 import { logReadingLayer } from "../LogReading.ts"
 import { process as processLog } from "../Processing.ts"
 import { drainProgress, kpiProgress, withProgress } from "../Progress.ts"
-import { cutOff } from "../RunMain.ts"
+import { finishing } from "../RunMain.ts"
 
 const batchSize = Flag.Int("batch-size").pipe(
   Flag.filter((size) => size >= 1, () => "1 or more"),
@@ -22,7 +22,7 @@ export const drain = Command.make(
   { dataDir, json, batchSize },
   Effect.fn(function*({ batchSize, dataDir, json }) {
     const status = new PipelineStatus()
-    yield* drained(dataDir, status, batchSize || undefined)
+    yield* finishing(drained(dataDir, status, batchSize || undefined))
     const { counts } = status
     if (json) return yield* printJson({ flushed: status.flushedRecords, ...counts })
     yield* print(
@@ -51,12 +51,12 @@ export const drained = (dataDirectory: string, status: PipelineStatus, batchSize
       until: "drained",
       status,
       readRecordsMax: batchSize,
-      flushRecordsMax: batchSize
+      flushRecordsMax: batchSize,
+      recordsInMemoryMax: batchSize
     }),
     drainProgress(status)
   ).pipe(
     Effect.andThen(withProgress(Effect.timeoutOption(kpisRefreshed, kpisWithin), kpiProgress)),
-    Effect.onInterrupt(() => Effect.sync(cutOff)),
     Effect.provide(
       stateStoreLayer.pipe(
         Layer.provideMerge(warehouseLayer(dataDirectory)),

@@ -33,7 +33,7 @@ import {
 } from "../Installation.ts"
 import { logKind } from "../LogChoice.ts"
 import { endProgress, progressBar, progressLine } from "../Progress.ts"
-import { cutOff } from "../RunMain.ts"
+import { finishing } from "../RunMain.ts"
 import { drained } from "./drain.ts"
 import { migrated } from "./migrate.ts"
 
@@ -78,12 +78,8 @@ export const importCommand = Command.make(
   "import",
   { files, format, map, noHeader, asIs, moreFollows, noDrain, strict, partitions, dataDir, json },
   Effect.fn(function*(options) {
-    yield* refuseLostLog(options.dataDir)
-    const { entry, summary, typeColumn } = yield* Effect.onInterrupt(appended(options), () => Effect.sync(cutOff))
     const status = new PipelineStatus()
-    if (!options.noDrain) yield* drained(options.dataDir, status)
-    // Only now: an import that was killed before its records were processed goes on when it is run again.
-    yield* recordImport(options.dataDir, { ...entry, done: true })
+    const { entry, summary, typeColumn } = yield* finishing(imported(options, status))
     const { counts } = status
     yield* options.json ?
       printJson({ ...summary, ...(options.noDrain ? {} : { drained: counts }) }) :
@@ -105,6 +101,17 @@ export const importCommand = Command.make(
     }
   })
 ).pipe(Command.withDescription("Append history from files to the log, in event-time order, and process it"))
+
+const imported = Effect.fnUntraced(
+  function*(options: ImportFlags & { readonly noDrain: boolean }, status: PipelineStatus) {
+    yield* refuseLostLog(options.dataDir)
+    const done = yield* appended(options)
+    if (!options.noDrain) yield* drained(options.dataDir, status)
+    // Only now: an import that was killed before its records were processed goes on when it is run again.
+    yield* recordImport(options.dataDir, { ...done.entry, done: true })
+    return done
+  }
+)
 
 /** A database whose log was deleted takes no other one: nothing is made beside it. */
 const refuseLostLog = Effect.fnUntraced(function*(dataDirectory: string) {
@@ -163,8 +170,9 @@ const appended = (flags: ImportFlags) =>
     })
     if (flags.map === undefined) {
       for (const plan of opened.files) {
+        const unread = plan.unread.length === 0 ? "" : `; not read: ${plan.unread.join(", ")}`
         process.stderr.write(
-          `${plan.file}: ${plan.mapping === "" ? "no lines" : `${plan.format}, reading ${plan.mapping}`}\n`
+          `${plan.file}: ${plan.mapping === "" ? "no lines" : `${plan.format}, reading ${plan.mapping}${unread}`}\n`
         )
       }
     }
@@ -191,7 +199,7 @@ const appended = (flags: ImportFlags) =>
     // Times that the log rejects must not move time: only what may be accepted decides where history ends.
     if (!flags.moreFollows && summary.plausibleTsMax !== undefined) {
       const { gapMs, latenessMs } = yield* coreSettings
-      yield* log.append(endMarkers(log.partitions, (summary.plausibleTsMax + gapMs + latenessMs) as EpochMillis))
+      yield* log.append(endMarkers(log.partitions, (summary.plausibleTsMax + gapMs + latenessMs + 1) as EpochMillis))
     }
     const endedAt = (yield* log.ranges).map(({ end }) => end)
     const typeColumn = typeColumnOf(opened.files[0]?.mapping ?? "")
@@ -228,8 +236,8 @@ const refuseAgain = Effect.fnUntraced(function*(dataDirectory: string, entry: Im
 
 /** History that is older than what the log has been processed to would be late. */
 const refuseOlder = Effect.fnUntraced(function*(dataDirectory: string, summary: ImportSummary) {
-  if (summary.eventTsMin === undefined) return
-  const { eventTsMin } = summary
+  if (summary.plausibleTsMin === undefined) return
+  const { plausibleTsMin } = summary
   yield* processed(dataDirectory)
   const settings = yield* coreSettings
   const watermark = yield* Effect.gen(function*() {
@@ -237,10 +245,10 @@ const refuseOlder = Effect.fnUntraced(function*(dataDirectory: string, summary: 
     const checkpoints = yield* (yield* StateStore).checkpoints
     return Math.max(-Infinity, ...checkpoints.map(({ position }) => position.watermark))
   }).pipe(waitedOut, Effect.provide(stateStoreLayer.pipe(Layer.provideMerge(warehouseLayer(dataDirectory)))))
-  if (eventTsMin >= watermark - settings.latenessMs) return
+  if (plausibleTsMin >= watermark - settings.latenessMs) return
   return yield* new InstallationError({
     message:
-      `The file begins at ${new Date(eventTsMin).toISOString()}, but the log in ${
+      `The file begins at ${new Date(plausibleTsMin).toISOString()}, but the log in ${
         paths(dataDirectory).root
       } has been ` +
       `processed up to ${new Date(watermark).toISOString()}: older events would be late. Nothing was appended. ` +

@@ -36,6 +36,14 @@ export const sql = Command.make(
   { statement, file, parameters, dataDir, json, format },
   Effect.fn(function*({ dataDir, file, format, json, parameters, statement }) {
     const asked = yield* statementOf(statement, file)
+    const unknown = Object.keys(parameters).filter((name) => !new RegExp(`\\{\\s*${name}\\s*:`).test(asked.statement))
+    if (unknown.length > 0) {
+      const known = [...new Set([...asked.statement.matchAll(/\{\s*(\w+)\s*:/g)].map(([, name]) => name))]
+      return yield* new UsageError({
+        message: `the statement has no parameter ${unknown.join(", ")}; ` +
+          (known.length === 0 ? "it has none" : `it has ${known.join(", ")}`)
+      })
+    }
     yield* answer(asked.statement, parameterValues(asked, parameters), format ?? defaultFormat(json)).pipe(
       Effect.provide(existingWarehouseLayer(dataDir))
     )

@@ -28,6 +28,7 @@ export interface FileSummary {
   readonly eventTsMin: number | undefined
   readonly eventTsMax: number | undefined
   /** The greatest that lies within `eventTsBounds`: later ones the log rejects. */
+  readonly plausibleTsMin: number | undefined
   readonly plausibleTsMax: number | undefined
   /** Events by type, of the first `eventTypesMax` types that came. */
   readonly eventTypes: Readonly<Record<string, number>>
@@ -92,6 +93,7 @@ class FileImport implements RecordSink {
   #blankLines = 0
   #eventTsMin = Infinity
   #eventTsMax = -Infinity
+  #plausibleTsMin = Infinity
   #plausibleTsMax = -Infinity
   readonly #eventTypes = new Map<string, number>()
 
@@ -129,6 +131,7 @@ class FileImport implements RecordSink {
       blankLines: this.#blankLines,
       eventTsMin: some ? this.#eventTsMin : undefined,
       eventTsMax: some ? this.#eventTsMax : undefined,
+      plausibleTsMin: this.#plausibleTsMin < Infinity ? this.#plausibleTsMin : undefined,
       plausibleTsMax: this.#plausibleTsMax > -Infinity ? this.#plausibleTsMax : undefined,
       eventTypes: Object.fromEntries(this.#eventTypes)
     }
@@ -194,6 +197,7 @@ class FileImport implements RecordSink {
     if (ofType !== undefined || this.#eventTypes.size < eventTypesMax) {
       this.#eventTypes.set(eventType, (ofType ?? 0) + 1)
     }
+    if (eventTs < this.#plausibleTsMin && eventTs >= this.#bounds.min) this.#plausibleTsMin = eventTs
     if (eventTs > this.#plausibleTsMax && eventTs >= this.#bounds.min && eventTs <= this.#bounds.max) {
       this.#plausibleTsMax = eventTs
     }

@@ -34,6 +34,8 @@ export interface FilePlan {
   readonly columns: ReadonlyArray<string>
   /** In full, as a user would write it. */
   readonly mapping: string
+  /** Columns that the mapping leaves out. */
+  readonly unread: ReadonlyArray<string>
   /** Whether any of it was guessed: worth showing. */
   readonly guessed: boolean
   readonly build: (row: Row) => ClickEvent | Fault
@@ -79,6 +81,7 @@ const planNothing = (file: string, format: FileFormat, head: Head): FilePlan => 
     format,
     columns: [],
     mapping: "",
+    unread: [],
     guessed: false,
     build: () => new Fault("invalid_event", "the file had no lines when it was looked at"),
     reader: (sink) => new CsvReader({ sink, delimiter: ",", header: head.bytes.length > 0, columns: 0 })
@@ -106,7 +109,7 @@ const planCsv = (
   const index = (name: string) => columns.includes(name) ? columns.indexOf(name) : undefined
   const sampled = (header ? rows.slice(1) : rows).filter((row) => row.length === columns.length)
   const used = columns.filter((_, i) => sampled.length === 0 || sampled.some((row) => row[i] !== ""))
-  const mapping = given ?? guessMapping(used)
+  const mapping = given ?? guessMapping(used, columns)
   for (const name of columnsOf(mapping)) checkCsvColumn(name, columns, header)
   return finish(file, "csv", mapping, given === undefined, {
     columns,
@@ -205,6 +208,7 @@ const finish = (
     ...(look.delimiter !== undefined && { delimiter: look.delimiter }),
     columns: look.columns,
     mapping: formatMapping(rules),
+    unread: look.columns.filter((column) => !columnsOf(rules).includes(column)),
     guessed: guessed || guessedTime,
     build: (row) => builder.build(row),
     reader: look.reader

@@ -53,8 +53,18 @@ const namesOf: ReadonlyArray<readonly [target: string, names: ReadonlyArray<stri
   ["user_agent", ["useragent", "ua"]]
 ]
 
-/** Rules for what was recognised; without a column for the type, every event is a view. */
-export const guessMapping = (columns: ReadonlyArray<string>): Mapping => {
+/**
+ * Rules for what was recognised; without a column for the type, every event is a view. Columns that are empty in the sample are taken
+ * where no other means the same: prices may come later.
+ */
+export const guessMapping = (used: ReadonlyArray<string>, columns: ReadonlyArray<string> = used): Mapping => {
+  const rules = recognised(used)
+  const known = new Set(rules.map(({ target }) => target))
+  const more = recognised(columns).filter(({ source, target }) => source.kind === "column" && !known.has(target))
+  return [...rules, ...more]
+}
+
+const recognised = (columns: ReadonlyArray<string>): ReadonlyArray<Rule> => {
   const plain = columns.map((column) =>
     column.slice(column.lastIndexOf(".") + 1).toLowerCase().replaceAll(/[\s_-]/g, "")
   )

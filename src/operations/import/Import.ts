@@ -89,7 +89,8 @@ export interface ImportSummary {
   readonly blankLines: number
   readonly eventTsMin: number | undefined
   readonly eventTsMax: number | undefined
-  /** The greatest that lies within `eventTsBounds`. */
+  /** The least and the greatest that lie within `eventTsBounds`. */
+  readonly plausibleTsMin: number | undefined
   readonly plausibleTsMax: number | undefined
   readonly eventTypes: Readonly<Record<string, number>>
   readonly bytes: number
@@ -202,6 +203,7 @@ const sumOf = (files: ReadonlyArray<FileSummary>): ImportSummary => {
   }
   const some = files.filter(({ events }) => events > 0)
   const plausible = files.flatMap(({ plausibleTsMax }) => plausibleTsMax ?? [])
+  const plausibleMins = files.flatMap(({ plausibleTsMin }) => plausibleTsMin ?? [])
   return {
     files,
     lines: sum(({ lines }) => lines),
@@ -211,6 +213,7 @@ const sumOf = (files: ReadonlyArray<FileSummary>): ImportSummary => {
     blankLines: sum(({ blankLines }) => blankLines),
     eventTsMin: some.length > 0 ? Math.min(...some.map(({ eventTsMin }) => eventTsMin!)) : undefined,
     eventTsMax: some.length > 0 ? Math.max(...some.map(({ eventTsMax }) => eventTsMax!)) : undefined,
+    plausibleTsMin: plausibleMins.length > 0 ? Math.min(...plausibleMins) : undefined,
     plausibleTsMax: plausible.length > 0 ? Math.max(...plausible) : undefined,
     eventTypes,
     bytes: sum(({ bytes }) => bytes)
