@@ -10,6 +10,7 @@ import { identifiers } from "./checks/Identifiers.ts"
 import { kpis } from "./checks/Kpis.ts"
 import { logPosition } from "./checks/LogPosition.ts"
 import { outcomes } from "./checks/Outcomes.ts"
+import { rankings } from "./checks/Rankings.ts"
 import { sessions } from "./checks/Sessions.ts"
 import { sessionsApart } from "./checks/SessionsApart.ts"
 import { storedRecords } from "./checks/StoredRecords.ts"
@@ -27,5 +28,6 @@ export const checks: ReadonlyArray<Check> = [
   aliases,
   findings,
   amendments,
-  kpis
+  kpis,
+  rankings
 ]

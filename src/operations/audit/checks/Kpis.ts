@@ -8,13 +8,14 @@ import { kpiBacklog } from "../../../warehouse/KpiBacklog.ts"
 import type { WarehouseError } from "../../../warehouse/Warehouse.ts"
 import { Warehouse } from "../../../warehouse/Warehouse.ts"
 import { isNoSmokeSql } from "../../smoke/SmokeVisitor.ts"
-import type { AuditContext } from "../AuditContext.ts"
-import { idPrefix, modestly, time } from "../AuditContext.ts"
+import { modestly } from "../AuditContext.ts"
 import type { Check, CheckResult, Difference } from "../Check.ts"
 import { differencesShownMax, together } from "../Check.ts"
 import { flaggedSql, readJudgements } from "./FlaggedSessions.ts"
 import type { Judgements } from "./FlaggedSessions.ts"
-import { repeatedSql, repeatMs } from "./LateRepeats.ts"
+import type { Run } from "./KpiDays.ts"
+import { amount, bySegment, dateOf, reporting, runsOf, span } from "./KpiDays.ts"
+import { repeatedSql } from "./LateRepeats.ts"
 
 export const kpis: Check = {
   name: "kpis",
@@ -31,56 +32,6 @@ export const kpis: Check = {
     return { ...found, unchecked: `days that are not final: the KPIs have yet to take in ${waiting}` }
   })
 }
-
-/** Days of the reporting zone that one query looks at together. */
-interface Run {
-  readonly zone: string
-  readonly dates: ReadonlyArray<string>
-}
-
-/** The days to look at: those with figures and those with events, final ones only unless all is taken in. */
-const runsOf = Effect.fnUntraced(function*(
-  { gone, scope, settings, sliceEventsMax }: AuditContext,
-  isIdle: boolean
-): Effect.fn.Return<ReadonlyArray<Run>, WarehouseError, Warehouse> {
-  const warehouse = yield* Warehouse
-  const [row] = yield* warehouse.query(
-    `SELECT if(count() = 0, 'UTC', argMax(value, version)) AS time_zone FROM reporting_settings WHERE name = 'time_zone'`
-  )
-  const zone = `'${String(row!["time_zone"])}'`
-  const only = scope === "all" ? "1" : `day = toDate('${new Date(scope.dayStart).toISOString().slice(0, 10)}')`
-  // What the first hour after them repeats, or goes on from, may be gone.
-  const decidable = gone === undefined ?
-    "1" :
-    `toDateTime(day, ${zone}) >= ${time(gone.until + Math.max(settings.gapMs, repeatMs))} AND day NOT IN (${
-      cutSql(gone.until, zone)
-    })`
-  const days = yield* warehouse.query(
-    `SELECT toString(day) AS date, toString(sum(records)) AS rows FROM (
-       SELECT metric_date AS day, 0 AS records FROM daily_metrics ${isIdle ? "" : "WHERE status = 'final'"}
-       UNION ALL SELECT toDate(event_ts, ${zone}) AS day, count() AS records FROM events_raw GROUP BY day
-     ) WHERE ${only} AND ${decidable} ${
-      isIdle ? "" : `AND day IN (SELECT metric_date FROM daily_metrics WHERE status = 'final')`
-    }
-     GROUP BY day ORDER BY day ${modestly}`
-  )
-  const runs: Array<{ zone: string; dates: Array<string>; rows: number }> = []
-  for (const day of days) {
-    const rows = Number(day["rows"])
-    const last = runs.at(-1)
-    if (last === undefined || last.rows + rows > sliceEventsMax) runs.push({ zone, dates: [String(day["date"])], rows })
-    else {
-      last.dates.push(String(day["date"]))
-      last.rows += rows
-    }
-  }
-  return runs
-})
-
-/** Days with events of sessions that are gone themselves: whether those were a bot's nobody can tell any more. */
-const cutSql = (until: number, zone: string): string => `
-  SELECT DISTINCT toDate(event_ts, ${zone}) FROM events
-  WHERE session_id < '${idPrefix(until)}' AND session_id NOT IN (SELECT session_id FROM sessions)`
 
 const ofRun = Effect.fnUntraced(function*(
   run: Run,
@@ -139,21 +90,6 @@ const figures = [
 /** Text of numbers: "0.0000" is "0", and no map is an empty one. */
 const isSame = (a: string, b: string): boolean => plain(a) === plain(b)
 const plain = (text: string): string => text === "{}" ? "0" : text.replaceAll(/\.0+"/g, '"').replaceAll('"', "")
-
-const amount = "toDecimal128(price, 4) * quantity"
-const reporting =
-  "currency IN ('', (SELECT if(count() = 0, 'USD', argMax(value, version)) FROM reporting_settings WHERE name = 'currency'))"
-
-/** SQL of the first instant of a run and of the first one after it. */
-const span = ({ dates, zone }: Run): readonly [from: string, to: string] => [
-  `toDateTime64('${dates[0]} 00:00:00', 3, ${zone})`,
-  `toDateTime64(toDate('${dates.at(-1)}') + 1, 3, ${zone})`
-]
-
-const dateOf = (column: string, { zone }: Run): string => `toString(toDate(${column}, ${zone})) AS date`
-
-/** Rows with the segments that they count in. */
-const bySegment = "ARRAY JOIN if(flagged, ['all', 'flagged'], ['all', 'clean']) AS segment GROUP BY date, segment"
 
 const eventsSql = (run: Run, judgements: Judgements): string => {
   const [from, to] = span(run)
