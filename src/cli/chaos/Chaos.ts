@@ -14,6 +14,7 @@ import { appendFigures, recoveryOf, rowAgeP95Ms } from "../../operations/chaos/R
 import type { Sight } from "../../operations/chaos/Recovery.ts"
 import type { FaultReport } from "../../operations/chaos/Report.ts"
 import { sendTraffic } from "../../operations/chaos/Sender.ts"
+import { showsUpTo, watchCheckpoints } from "../../operations/chaos/Sights.ts"
 import { run } from "../../pipeline/Pipeline.ts"
 import { PipelineStatus } from "../../pipeline/PipelineStatus.ts"
 import * as ClickHouseStateStore from "../../warehouse/ClickHouseStateStore.ts"
@@ -53,7 +54,7 @@ const underTraffic = Effect.fnUntraced(
     for (let i = 0; i < fault.pipelines; i++) place.pipelines.start()
     const ledger = new Ledger(chaosPartitions)
     const sights: Array<Sight> = []
-    const watching = yield* Effect.forkScoped(watch(sights))
+    const watching = yield* Effect.forkScoped(watchCheckpoints(sights, chaosPartitions, lookEvery))
     const stop = yield* Deferred.make<void>()
     const sending = yield* Effect.forkScoped(sendTraffic({
       ledger,
@@ -76,7 +77,7 @@ const underTraffic = Effect.fnUntraced(
     yield* Fiber.join(sending)
     const sentTo = yield* Clock.currentTimeMillis
     yield* say(`${fault.name}: ${ledger.records.toLocaleString("en")} events acknowledged; proving`)
-    yield* processed(place)
+    yield* processed(sights, place)
     yield* Effect.promise(() => place.pipelines.end())
     yield* Fiber.interrupt(watching)
     const from = fault.countedFrom === "fault" ? faultAt : endAt
@@ -133,33 +134,13 @@ const breakAndMend = Effect.fnUntraced(function*({ cluster, registry }: ChaosSta
   }
 })
 
-/** What the checkpoints say, again and again: a checkpoint is written after all that it covers. */
-const watch = (sights: Array<Sight>) =>
-  Effect.gen(function*() {
-    const warehouse = yield* Warehouse
-    const rows = yield* warehouse.query("SELECT partition, max(offset) AS next FROM checkpoints GROUP BY partition")
-    const next = Array.from({ length: chaosPartitions }, () => 0)
-    for (const row of rows) next[Number(row["partition"])] = Number(row["next"])
-    sights.push({ at: yield* Clock.currentTimeMillis, next })
-  }).pipe(Effect.ignore, Effect.andThen(Effect.sleep(lookEvery)), Effect.forever)
-
 /** Every partition is processed. */
 const seen = (sights: ReadonlyArray<Sight>, place: ChaosPlace) =>
-  until(() => sights.at(-1)?.next.every((next) => next > 0) === true, "no steady state", place)
+  until(() => showsUpTo(sights, Array.from({ length: chaosPartitions }, () => 1)), "no steady state", place)
 
-const processed = Effect.fnUntraced(function*(place: ChaosPlace) {
+const processed = Effect.fnUntraced(function*(sights: ReadonlyArray<Sight>, place: ChaosPlace) {
   const ends = (yield* (yield* EventLog).ranges).map(({ end }) => end)
-  const warehouse = yield* Warehouse
-  const done = Effect.map(
-    Effect.orElseSucceed(
-      warehouse.query("SELECT partition, max(offset) AS next FROM checkpoints GROUP BY partition"),
-      () => []
-    ),
-    (rows) => rows.filter((row) => Number(row["next"]) >= ends[Number(row["partition"])]!).length === ends.length
-  )
-  yield* Effect.repeat(Effect.andThen(Effect.sleep(lookEvery), done), { until: (isDone) => isDone }).pipe(
-    Effect.timeoutOrElse({ duration: processedWithin, orElse: () => stuck("not everything was processed", place) })
-  )
+  yield* until(() => showsUpTo(sights, ends), "not everything was processed", place)
 })
 
 const until = (holds: () => boolean, otherwise: string, place: ChaosPlace) =>

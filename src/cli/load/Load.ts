@@ -8,10 +8,11 @@ import { Ledger } from "../../operations/chaos/Ledger.ts"
 import type { Sight } from "../../operations/chaos/Recovery.ts"
 import type { Submit } from "../../operations/chaos/Sender.ts"
 import { sendTraffic } from "../../operations/chaos/Sender.ts"
+import { showsUpTo, watchCheckpoints } from "../../operations/chaos/Sights.ts"
 import { nextRate } from "../../operations/load/Search.ts"
 import type { LoadStep } from "../../operations/load/Step.ts"
 import { stepOf } from "../../operations/load/Step.ts"
-import type { Warehouse } from "../../warehouse/Warehouse.ts"
+import { Warehouse } from "../../warehouse/Warehouse.ts"
 import { eventSchemaId, InstallationError } from "../Installation.ts"
 import type { LogKind } from "../LogChoice.ts"
 import { loadPartitions, loadPlace } from "./LoadPlace.ts"
@@ -52,7 +53,9 @@ const makeStep = Effect.fnUntraced(function*({ log, seconds, seed, through }: Lo
   const place = yield* loadPlace({ log, collector: through === "collector" })
   const ledger = new Ledger(loadPartitions)
   const sights: Array<Sight> = []
-  yield* Effect.forkScoped(watch(place.warehouse, sights))
+  yield* Effect.forkScoped(
+    Effect.provideService(watchCheckpoints(sights, loadPartitions, lookEvery), Warehouse, place.warehouse)
+  )
   const stop = yield* Deferred.make<void>()
   const traffic = { ledger, recordsPerSecond, seed, mode: "usual", stop } as const
   const sending = yield* Effect.forkScoped(
@@ -74,10 +77,12 @@ const makeStep = Effect.fnUntraced(function*({ log, seconds, seed, through }: Lo
   return stepOf(ledger, sights, { from, to, recordsPerSecond })
 })
 
+const oneEach = Array.from({ length: loadPartitions }, () => 1)
+
 /** Every partition is processed; or the traffic has ended with an error. */
 const seen = <E>(sights: ReadonlyArray<Sight>, sending: Fiber.Fiber<void, E>) =>
   Effect.raceFirst(
-    Effect.repeat(Effect.sleep(lookEvery), { until: () => sights.at(-1)?.next.every((next) => next > 0) === true }),
+    Effect.repeat(Effect.sleep(lookEvery), { until: () => showsUpTo(sights, oneEach) }),
     Fiber.join(sending)
   ).pipe(
     Effect.timeoutOrElse({
@@ -95,11 +100,3 @@ const toLog = Effect.fnUntraced(function*(traffic: Traffic) {
 })
 
 const asJson = (event: ClickEvent): Uint8Array => Buffer.from(JSON.stringify(toJson(event)))
-
-const watch = (warehouse: Warehouse["Service"], sights: Array<Sight>) =>
-  Effect.gen(function*() {
-    const rows = yield* warehouse.query("SELECT partition, max(offset) AS next FROM checkpoints GROUP BY partition")
-    const next = Array.from({ length: loadPartitions }, () => 0)
-    for (const row of rows) next[Number(row["partition"])] = Number(row["next"])
-    sights.push({ at: yield* Clock.currentTimeMillis, next })
-  }).pipe(Effect.ignore, Effect.andThen(Effect.sleep(lookEvery)), Effect.forever)
