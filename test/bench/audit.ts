@@ -12,12 +12,12 @@ import { parseArgs } from "node:util"
 import {
   clientLayer,
   eventSchemaId,
-  existingLogLayer,
   logLayer,
   registryLayer,
   stateStoreLayer,
   warehouseLayer
 } from "../../src/cli/Installation.ts"
+import { logReadingLayer } from "../../src/cli/LogReading.ts"
 import { process as processLog } from "../../src/cli/Processing.ts"
 import { EventLog } from "../../src/log/EventLog.ts"
 import { encodeEvent } from "../../src/log/WireFormat.ts"
@@ -54,7 +54,7 @@ const drain = processLog({ dataDirectory: directory, until: "drained", status: n
   Effect.provide(
     stateStoreLayer.pipe(
       Layer.provideMerge(warehouseLayer(directory)),
-      Layer.merge(existingLogLayer(directory)),
+      Layer.merge(logReadingLayer(directory)),
       Layer.merge(registryLayer(directory))
     )
   )
@@ -92,7 +92,7 @@ const measured = Effect.gen(function*() {
   )
 }).pipe(
   Effect.provide(
-    Layer.merge(clientLayer("writer").pipe(Layer.provide(warehouseLayer(directory))), existingLogLayer(directory))
+    Layer.merge(clientLayer("writer").pipe(Layer.provide(warehouseLayer(directory))), logReadingLayer(directory))
   )
 )
 

@@ -6,7 +6,8 @@ import type { AuditReport, CheckedPromise } from "../../operations/audit/Audit.t
 import type { AuditScope } from "../../operations/audit/AuditContext.ts"
 import { existingWarehouseLayer } from "../ExistingWarehouse.ts"
 import { dataDir, json, print, printJson } from "../Flags.ts"
-import { clientLayer, existingLogLayer } from "../Installation.ts"
+import { clientLayer } from "../Installation.ts"
+import { logReadingLayer } from "../LogReading.ts"
 import { spokenDuration } from "../Spoken.ts"
 import { migrated } from "./migrate.ts"
 
@@ -42,7 +43,7 @@ export const audit = Command.make(
         scope,
         onChecked: (checked) => json ? Effect.void : print(lineOf(checked))
       }).pipe(Effect.provide(clientLayer("writer")))
-    }).pipe(Effect.provide(Layer.merge(existingLogLayer(dataDir), existingWarehouseLayer(dataDir))))
+    }).pipe(Effect.provide(Layer.merge(logReadingLayer(dataDir), existingWarehouseLayer(dataDir))))
     yield* json ? printJson(report) : print(lastWords(report))
     if (report.failed > 0) {
       const differences = report.checks.reduce((sum, check) => sum + check.differences, 0)

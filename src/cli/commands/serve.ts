@@ -1,8 +1,9 @@
-import { Effect, Layer, Schedule } from "effect"
+import { Effect, Layer, Option, Schedule } from "effect"
 import { Command, Flag } from "effect/cli"
 import { randomUUID } from "node:crypto"
 import { EventLog } from "../../log/EventLog.ts"
 import * as GroupMembership from "../../log/kafka/GroupMembership.ts"
+import type { PartitionGroup } from "../../log/PartitionGroup.ts"
 import { audit } from "../../operations/audit/Audit.ts"
 import { nightly } from "../../operations/audit/Nightly.ts"
 import { PipelineStatus } from "../../pipeline/PipelineStatus.ts"
@@ -55,11 +56,12 @@ export const serve = Command.make(
       const warehouse = yield* RunningWarehouse
       if (role === "all") yield* listening({ port: apiPort, pipeline: () => status, collector: () => board.counters })
       yield* print(`ClickHouse at ${warehouse.url}; processing ${dataDir}; stop with Ctrl-C`)
+      const group = yield* partitionGroup(dataDir)
       yield* Effect.raceAllFirst([
-        processLog({ dataDirectory: dataDir, until: "stopped", status, group: yield* partitionGroup(dataDir) }),
+        processLog({ dataDirectory: dataDir, until: "stopped", status, group }),
         role === "all" ? collecting : Effect.never,
         beat(dataDir),
-        nightlyAudit,
+        nightlyAudit(group),
         Effect.repeat(reportStatus(status), Schedule.spaced("10 seconds"))
       ])
     }).pipe(
@@ -105,13 +107,25 @@ export const listening = Effect.fnUntraced(function*(options: ApiServerOptions) 
   yield* print(`API and dashboard at ${url} (questions: ${url}/docs)`)
 })
 
-const nightlyAudit = Effect.flatMap(
-  auditHour,
-  (hour) =>
-    hour === undefined ?
-      Effect.never :
-      nightly(hour, Effect.suspend(() => audit({ auditId: randomUUID(), scope: "all" })))
-)
+const nightlyAudit = (group: PartitionGroup | undefined) =>
+  Effect.flatMap(
+    auditHour,
+    (hour) =>
+      hour === undefined ?
+        Effect.never :
+        nightly(
+          hour,
+          Effect.suspend(() => audit({ auditId: randomUUID(), scope: "all" })),
+          group === undefined ? undefined : ownsFirstPartition(group)
+        )
+  )
+
+/** Of the processes that share the partitions, the one that has the first. */
+const ownsFirstPartition = (group: PartitionGroup): Effect.Effect<boolean> =>
+  group.after(0).pipe(
+    Effect.timeoutOption("1 second"),
+    Effect.map(Option.exists((assignment) => assignment.partitions.some((partition) => partition === 0)))
+  )
 
 /** On Kafka any number of processes share the partitions; SQLite's log has one. */
 export const partitionGroup = Effect.fnUntraced(function*(dataDirectory: string) {

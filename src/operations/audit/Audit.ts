@@ -84,6 +84,8 @@ const patient = (warehouse: Warehouse["Service"]): Warehouse["Service"] => {
   return {
     ...warehouse,
     query: (sql, params) => Effect.retry(warehouse.query(sql, params), policy),
+    // What was shown before it broke off is shown again.
+    queryRows: (sql, rowBytes, visit) => Effect.retry(warehouse.queryRows(sql, rowBytes, visit), policy),
     insert: (block) => Effect.retry(warehouse.insert(block), policy)
   }
 }

@@ -4,6 +4,7 @@
  */
 import type { Effect } from "effect"
 import type { EventLog, LogError, OffsetOutOfRange } from "../../log/EventLog.ts"
+import type { RegistryError, SchemaRegistry } from "../../log/SchemaRegistry.ts"
 import type { Warehouse, WarehouseError } from "../../warehouse/Warehouse.ts"
 import type { AuditContext } from "./AuditContext.ts"
 
@@ -28,11 +29,11 @@ export interface Check {
   readonly promise: string
   /** It works out from events what it compares: it has nothing to say about days whose events are no longer kept. */
   readonly needsEvents: boolean
-  run(context: AuditContext): Effect.Effect<CheckResult, AuditError, Warehouse | EventLog>
+  run(context: AuditContext): Effect.Effect<CheckResult, AuditError, Warehouse | EventLog | SchemaRegistry>
 }
 
-/** The database or the log did not answer: nothing was found out. */
-export type AuditError = WarehouseError | LogError | OffsetOutOfRange
+/** The database, the log or the registry did not answer: nothing was found out. */
+export type AuditError = WarehouseError | LogError | OffsetOutOfRange | RegistryError
 
 /** Rows that a check shows; the count goes on. */
 export const differencesShownMax = 20

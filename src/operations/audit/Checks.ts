@@ -8,8 +8,10 @@ import { eventsInSessions } from "./checks/EventsInSessions.ts"
 import { findings } from "./checks/Findings.ts"
 import { identifiers } from "./checks/Identifiers.ts"
 import { kpis } from "./checks/Kpis.ts"
+import { logContent } from "./checks/LogContent.ts"
 import { logPosition } from "./checks/LogPosition.ts"
 import { outcomes } from "./checks/Outcomes.ts"
+import { quarters } from "./checks/Quarters.ts"
 import { rankings } from "./checks/Rankings.ts"
 import { sessions } from "./checks/Sessions.ts"
 import { sessionsApart } from "./checks/SessionsApart.ts"
@@ -19,6 +21,7 @@ export const checks: ReadonlyArray<Check> = [
   logPosition,
   conservation,
   storedRecords,
+  logContent,
   decisionHashes,
   identifiers,
   outcomes,
@@ -28,6 +31,7 @@ export const checks: ReadonlyArray<Check> = [
   aliases,
   findings,
   amendments,
+  quarters,
   kpis,
   rankings
 ]

@@ -5,13 +5,15 @@ import type { AuditReport } from "./Audit.ts"
 /**
  * Runs `audit` at a full hour (0 to 23, UTC) of every day, for ever. An audit that could not be made is told and tried again the
  * next night; one that takes longer than until its next turn skips that turn.
+ * @param isOurs asked each night: of several processes on one warehouse, one audits
  */
 export const nightly = <E, R>(
   hourUtc: number,
-  audit: Effect.Effect<AuditReport, E, R>
+  audit: Effect.Effect<AuditReport, E, R>,
+  isOurs: Effect.Effect<boolean> = Effect.succeed(true)
 ): Effect.Effect<never, never, R> =>
-  audit.pipe(
-    Effect.flatMap(tell),
+  isOurs.pipe(
+    Effect.flatMap((ours) => ours ? Effect.flatMap(audit, tell) : Effect.void),
     Effect.catchCause((cause) => Effect.logWarning("the nightly audit could not be made", cause)),
     Effect.schedule(Schedule.cron(at(hourUtc))),
     Effect.orDie,

@@ -200,12 +200,12 @@ layer(whole, { excludeTestServices: true, timeout: 180_000 })("an audit of amend
   for (const { found, plant, shows, target, what } of damages) {
     it.effect(what, () =>
       Effect.gen(function*() {
-        const { log, warehouse: original } = yield* Whole
+        const { log, registry, warehouse: original } = yield* Whole
         const warehouse = yield* copyOf(original)
         const [row] = (yield* warehouse.query(`SELECT * FROM (${target}) LIMIT 1`)) as ReadonlyArray<Row>
         assert.isDefined(row, "there is nothing to damage")
         for (const statement of plant(row!)) yield* warehouse.command(statement)
-        const report = yield* auditOf({ log, warehouse }, { checks: [amendments] })
+        const report = yield* auditOf({ log, registry, warehouse }, { checks: [amendments] })
         const text = JSON.stringify(report.checks.flatMap(({ sample }) => sample))
         const differences = differencesOf(report)["amendments"] ?? 0
         if (found === "some") assert.isAbove(differences, 0, text)
@@ -216,14 +216,14 @@ layer(whole, { excludeTestServices: true, timeout: 180_000 })("an audit of amend
 
   it.effect("nothing in a copy that was not damaged, nor in what a change left that died before it counted", () =>
     Effect.gen(function*() {
-      const { log, warehouse: original } = yield* Whole
+      const { log, registry, warehouse: original } = yield* Whole
       const warehouse = yield* copyOf(original)
       for (const table of ["amended_events", "amended_sessions"]) {
         yield* warehouse.command(
           `INSERT INTO ${table} SELECT * REPLACE ('died' AS change_id, 'x' AS visitor_id, version + 1000000000 AS version) FROM ${table}`
         )
       }
-      const report = yield* auditOf({ log, warehouse })
+      const report = yield* auditOf({ log, registry, warehouse })
       assert.deepStrictEqual(differencesOf(report), {}, JSON.stringify(report, null, 1))
       assert.isAbove(report.checks.find(({ name }) => name === "amendments")!.examined, 40)
     }))

@@ -100,7 +100,7 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 180_000 })("an a
 
   it.effect("outlasts a warehouse that is away for a moment", () =>
     Effect.gen(function*() {
-      const { log, warehouse } = yield* drained(9, 300)
+      const { log, registry, warehouse } = yield* drained(9, 300)
       let asked = 0
       const away = new WarehouseError({ message: "away", code: 0, retryable: true })
       const sometimesAway = {
@@ -113,14 +113,14 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 180_000 })("an a
             asked++ % 2 === 0 ? Effect.andThen(warehouse.insert(block), Effect.fail(away)) : warehouse.insert(block)
           )
       }
-      const report = yield* auditOf({ log, warehouse: sometimesAway })
+      const report = yield* auditOf({ log, registry, warehouse: sometimesAway })
       assert.deepStrictEqual(differencesOf(report), {})
       assert.isAbove(asked, 10)
       const stored = yield* warehouse.query("SELECT toUInt32(count()) AS rows FROM audits FINAL")
       assert.deepStrictEqual(stored, [{ rows: checksOfTheLog.length }])
       const wrong = new WarehouseError({ message: "wrong", code: 62, retryable: false })
       const refusing = { ...warehouse, query: () => Effect.fail(wrong) }
-      assert.strictEqual(yield* Effect.flip(auditOf({ log, warehouse: refusing })), wrong)
+      assert.strictEqual(yield* Effect.flip(auditOf({ log, registry, warehouse: refusing })), wrong)
     }))
 
   it.effect("of a database into which nothing was processed examines nothing and finds nothing", () =>

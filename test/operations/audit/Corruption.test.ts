@@ -2,6 +2,7 @@
 import { assert, layer } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
 import type { Offset } from "../../../src/domain/Identifiers.ts"
+import { logContent } from "../../../src/operations/audit/checks/LogContent.ts"
 import type { Warehouse } from "../../../src/warehouse/Warehouse.ts"
 import type { Place } from "../../support/PipelineRun.ts"
 import { freshWarehouse, TemporaryWarehouse } from "../../support/TemporaryWarehouse.ts"
@@ -126,14 +127,14 @@ const damages: ReadonlyArray<Damage> = [
     what: "an event that was accepted twice",
     target: repeated,
     plant: (row) => [copy("events_raw", `toUInt64(${row["free"]}) AS offset`, at(row))],
-    found: { identifiers: 1 },
+    found: { identifiers: 1, "log content": 1 },
     shows: (row) => `"event_id":"${row["event_id"]}"`
   },
   {
     what: "a record that became two events",
     target: quietEvent,
     plant: (row) => [copy("events_raw", "'another id' AS event_id", at(row))],
-    found: { identifiers: 1, "stored records": 1, sessions: 1 },
+    found: { identifiers: 1, "stored records": 1, "log content": 1, sessions: 1 },
     shows: () => "another id"
   },
   {
@@ -142,21 +143,21 @@ const damages: ReadonlyArray<Damage> = [
     plant: (row) => [
       copy("events_raw", `toUInt64(${row["free"]}) AS offset, event_ts + INTERVAL 1 MILLISECOND AS event_ts`, at(row))
     ],
-    found: { outcomes: 1, "stored records": 1, sessions: 1 },
+    found: { outcomes: 1, "stored records": 1, "log content": 1, sessions: 1 },
     shows: () => "it had to be a duplicate"
   },
   {
     what: "an accepted event that was ahead of the log",
     target: quietEvent,
     plant: (row) => [update("events_raw", "appended_at = event_ts - INTERVAL 1 HOUR", at(row))],
-    found: { outcomes: 1 },
+    found: { outcomes: 1, "log content": 1 },
     shows: () => "its time had to be rejected"
   },
   {
     what: "a late event that was in time",
     target: "SELECT partition, offset FROM late_events FINAL",
     plant: (row) => [update("late_events", "event_ts = watermark", at(row))],
-    found: { outcomes: 1 },
+    found: { outcomes: 1, "log content": 1 },
     shows: () => "it was in time"
   },
   {
@@ -312,6 +313,25 @@ const damages: ReadonlyArray<Damage> = [
   }
 ]
 
+/** What only the log knows better. */
+const contentChanges: ReadonlyArray<readonly [table: string, changes: ReadonlyArray<string>]> = [
+  ["events_raw", [
+    "category = 'another'",
+    "properties = mapUpdate(properties, map('new', '1'))",
+    "url = 'https://elsewhere'",
+    "referrer = 'https://elsewhere'",
+    "user_agent = 'another'",
+    "item_id = 'another'",
+    "truncated = NOT truncated",
+    "quantity = quantity + 1",
+    "price = price + 0.0001",
+    "appended_at = appended_at + INTERVAL 1 MILLISECOND"
+  ]],
+  ["late_events", ["price = price + 0.0001", "currency = 'XAU'", "category = 'another'", "original = '0'"]],
+  ["rejected_records", ["value = 'x'", "headers = map('x', '1')"]],
+  ["dead_letters", ["value = 'x'", "key = 'x'", "headers = map('x', '1')"]]
+]
+
 class Whole extends Context.Service<Whole, Place>()("test/Whole") {}
 
 /** One database, of which each test damages a copy. */
@@ -321,12 +341,12 @@ layer(whole, { excludeTestServices: true, timeout: 120_000 })("an audit finds", 
   for (const { found, plant, shows, target, what } of damages) {
     it.effect(what, () =>
       Effect.gen(function*() {
-        const { log, warehouse: original } = yield* Whole
+        const { log, registry, warehouse: original } = yield* Whole
         const warehouse = yield* copyOf(original)
         const [row] = (yield* warehouse.query(`SELECT * FROM (${target}) LIMIT 1`)) as ReadonlyArray<Row>
         assert.isDefined(row, "there is nothing to damage")
         for (const statement of plant(row!)) yield* warehouse.command(statement)
-        const report = yield* auditOf({ log, warehouse })
+        const report = yield* auditOf({ log, registry, warehouse })
         const differences = differencesOf(report)
         const text = JSON.stringify(report.checks.flatMap(({ sample }) => sample))
         assert.deepStrictEqual(
@@ -341,15 +361,46 @@ layer(whole, { excludeTestServices: true, timeout: 120_000 })("an audit finds", 
       }))
   }
 
+  it.effect("each column that is not what the log holds, of events and of records that became none", () =>
+    Effect.gen(function*() {
+      const { log, registry, warehouse: original } = yield* Whole
+      const warehouse = yield* copyOf(original)
+      const planted: Array<readonly [place: string, field: string]> = []
+      for (const [table, changes] of contentChanges) {
+        const rows = (yield* warehouse.query(`SELECT toString(partition) AS partition, toString(offset) AS offset
+          FROM ${table} FINAL ORDER BY cityHash64(partition, offset) LIMIT ${changes.length}`)) as ReadonlyArray<Row>
+        assert.strictEqual(rows.length, changes.length, `${table} has too few rows`)
+        for (const [i, change] of changes.entries()) {
+          const row = rows[i]!
+          planted.push([`${table} ${row["partition"]} ${row["offset"]}`, change.split(" ")[0]!])
+          yield* warehouse.command(update(table, change, at(row)))
+        }
+      }
+      const report = yield* auditOf({ log, registry, warehouse }, { checks: [logContent] })
+      assert.deepStrictEqual(differencesOf(report), { "log content": planted.length })
+      const [check] = report.checks
+      assert.deepStrictEqual(
+        new Map(check!.sample.map((row) => [`${row["table"]} ${row["partition"]} ${row["offset"]}`, row["field"]])),
+        new Map(planted)
+      )
+      const [sum] = yield* original.query(
+        contentChanges.map(([table]) => `SELECT count() AS n FROM ${table} FINAL`).join(" UNION ALL ").replace(
+          /^/,
+          "SELECT toUInt32(sum(n)) AS records FROM ("
+        ) + ")"
+      )
+      assert.strictEqual(check!.examined, sum!["records"])
+    }))
+
   it.effect("nothing in a copy that was not damaged", () =>
     Effect.gen(function*() {
-      const { log, warehouse } = yield* Whole
-      assert.deepStrictEqual(differencesOf(yield* auditOf({ log, warehouse: yield* copyOf(warehouse) })), {})
+      const { log, registry, warehouse } = yield* Whole
+      assert.deepStrictEqual(differencesOf(yield* auditOf({ log, registry, warehouse: yield* copyOf(warehouse) })), {})
     }))
 
   it.effect("a log that is shorter than what was processed, or was trimmed beyond it", () =>
     Effect.gen(function*() {
-      const { log, warehouse } = yield* Whole
+      const { log, registry, warehouse } = yield* Whole
       const ranges = yield* log.ranges
       const shorter = {
         ...log,
@@ -362,7 +413,7 @@ layer(whole, { excludeTestServices: true, timeout: 120_000 })("an audit finds", 
       for (
         const [other, why] of [[shorter, "ends before the checkpoint"], [trimmed, "records went unprocessed"]] as const
       ) {
-        const report = yield* auditOf({ log: other, warehouse })
+        const report = yield* auditOf({ log: other, registry, warehouse })
         assert.deepStrictEqual(differencesOf(report), { "log position": ranges.length })
         assert.include(JSON.stringify(report), why)
       }
@@ -371,8 +422,8 @@ layer(whole, { excludeTestServices: true, timeout: 120_000 })("an audit finds", 
   it.effect("another log than the one that was processed", () =>
     Effect.gen(function*() {
       const { warehouse } = yield* Whole
-      const { log } = yield* unprocessed(12, 3_000)
-      const report = yield* auditOf({ log, warehouse })
+      const { log, registry } = yield* unprocessed(12, 3_000)
+      const report = yield* auditOf({ log, registry, warehouse })
       assert.deepStrictEqual(differencesOf(report), { "log position": log.partitions })
       assert.include(JSON.stringify(report), `this is log ${log.logId}`)
     }))

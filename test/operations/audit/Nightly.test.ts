@@ -59,4 +59,28 @@ describe("the nightly audit", () => {
       yield* TestClock.adjust("2 days")
       assert.strictEqual(ran.length, 4)
     }))
+
+  it.effect("is made by one of the processes that share a warehouse, and passes on with its partitions", () =>
+    Effect.gen(function*() {
+      let audits = 0
+      let isOurs = false
+      yield* TestClock.setTime(Date.UTC(2026, 2, 1, 22, 30))
+      yield* Effect.forkChild(
+        nightly(
+          3,
+          Effect.sync(() => {
+            audits++
+            return report(0)
+          }),
+          Effect.sync(() => isOurs)
+        ).pipe(
+          Effect.provideService(References.MinimumLogLevel, "None")
+        )
+      )
+      yield* TestClock.adjust("2 days")
+      assert.strictEqual(audits, 0)
+      isOurs = true
+      yield* TestClock.adjust("1 day")
+      assert.strictEqual(audits, 1)
+    }))
 })

@@ -30,12 +30,12 @@ const damages = [
 ] as const
 
 layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 180_000 })("an audit of the rankings", (it) => {
-  it.effect("agrees with the views, names the row that is wrong, and says nothing while they are behind", () =>
+  it.effect("agrees with the views, names the row that is wrong, and says so while they are behind", () =>
     Effect.gen(function*() {
       const made = yield* drained(11, 2_000)
       const { warehouse } = made
       const behind = yield* auditOf(made, { checks })
-      assert.include(behind.checks[0]!.unchecked ?? "", "have yet to take something in")
+      assert.include(behind.checks[0]!.unchecked ?? "", "have yet to take in")
       yield* Effect.provideService(Effect.andThen(startKpis, refreshKpis), Warehouse, warehouse)
       const report = yield* auditOf(made, { checks })
       assert.deepStrictEqual(differencesOf(report), {}, JSON.stringify(report, null, 1))

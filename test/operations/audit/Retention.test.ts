@@ -136,7 +136,7 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 180_000 })(
            ) SETTINGS mutations_sync = 1, allow_nondeterministic_mutations = 1`
           )
           const found = differencesOf(yield* auditOf(made, { checks }))
-          assert.hasAllKeys(found, ["sessions", "kpis", "rankings"])
+          assert.hasAllKeys(found, ["sessions", "quarters", "kpis", "rankings"])
           yield* drop(made, "events_raw", "2026-01-03")
           const missing = yield* auditOf(made, { checks })
           assert.isAbove(differencesOf(missing)["sessions"]!, 10)

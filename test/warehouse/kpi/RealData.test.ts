@@ -68,7 +68,8 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 180_000 })("KPIs
         )
         const report = yield* audit({ auditId: "real", scope: "all" }).pipe(
           place.inWarehouse,
-          Effect.provideService(EventLog, place.log)
+          Effect.provideService(EventLog, place.log),
+          place.withRegistry
         )
         assert.deepStrictEqual(report.checks.filter(({ differences }) => differences > 0), [])
         assert.isAbove(report.checks.find(({ name }) => name === "kpis")!.examined, 0)

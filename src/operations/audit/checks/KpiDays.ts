@@ -1,9 +1,12 @@
 /** The days that checks of KPIs look at, and the SQL that they share. */
 import { Effect } from "effect"
+import { kpiBacklog } from "../../../warehouse/KpiBacklog.ts"
 import type { WarehouseError } from "../../../warehouse/Warehouse.ts"
 import { Warehouse } from "../../../warehouse/Warehouse.ts"
 import type { AuditContext } from "../AuditContext.ts"
 import { idPrefix, modestly, time } from "../AuditContext.ts"
+import type { CheckResult } from "../Check.ts"
+import { uncheckedOf } from "../Check.ts"
 import { repeatMs } from "./LateRepeats.ts"
 
 /** Days of the reporting zone that one query looks at together. */
@@ -12,10 +15,52 @@ export interface Run {
   readonly dates: ReadonlyArray<string>
 }
 
+/**
+ * A look at the days that are decided: at all of them when the views have taken in everything, at the final ones otherwise. What
+ * differs while the KPIs move is looked at again, since it may be on its way.
+ * @param only a condition on `day` that final days must meet as well
+ */
+export const decidedDays = Effect.fnUntraced(function*(
+  context: AuditContext,
+  look: (runs: ReadonlyArray<Run>) => Effect.Effect<CheckResult, WarehouseError, Warehouse>,
+  only = "1"
+): Effect.fn.Return<CheckResult, WarehouseError, Warehouse> {
+  for (let looks = 1;; looks++) {
+    const { backlog, revisions } = yield* kpiState
+    const isIdle = backlog === ""
+    const found = yield* look(yield* runsOf(context, isIdle, only))
+    if (found.differences > 0 && looks < looksMax) {
+      const after = yield* kpiState
+      if (!isIdle || after.backlog !== "" || after.revisions !== revisions) {
+        yield* Effect.sleep(lookAgainMs)
+        continue
+      }
+    }
+    return isIdle ? found : {
+      ...found,
+      ...uncheckedOf([found.unchecked, `days that are not final: the KPIs have yet to take in ${backlog}`])
+    }
+  }
+})
+
+/** A final day that a person reopens is right again after some seconds. */
+const looksMax = 3
+const lookAgainMs = 10_000
+
+/** What the views have yet to take in, in words (nothing when they are idle), and the newest rows of days. */
+const kpiState = Effect.gen(function*() {
+  const [row] = yield* (yield* Warehouse).query(
+    `SELECT toString(((SELECT max(revision) FROM daily_metrics_raw), (SELECT max(revision) FROM popular_raw))) AS revisions`
+  )
+  const backlog = Object.entries(yield* kpiBacklog).map(([stage, count]) => `${count} ${stage}`).join(", ")
+  return { backlog, revisions: String(row!["revisions"]) }
+})
+
 /** The days to look at: those with figures and those with events, final ones only unless all is taken in. */
-export const runsOf = Effect.fnUntraced(function*(
+const runsOf = Effect.fnUntraced(function*(
   { gone, scope, settings, sliceEventsMax }: AuditContext,
-  isIdle: boolean
+  isIdle: boolean,
+  ofFinal: string
 ): Effect.fn.Return<ReadonlyArray<Run>, WarehouseError, Warehouse> {
   const warehouse = yield* Warehouse
   const [row] = yield* warehouse.query(
@@ -34,7 +79,7 @@ export const runsOf = Effect.fnUntraced(function*(
        SELECT metric_date AS day, 0 AS records FROM daily_metrics ${isIdle ? "" : "WHERE status = 'final'"}
        UNION ALL SELECT toDate(event_ts, ${zone}) AS day, count() AS records FROM events_raw GROUP BY day
      ) WHERE ${only} AND ${decidable} ${
-      isIdle ? "" : `AND day IN (SELECT metric_date FROM daily_metrics WHERE status = 'final')`
+      isIdle ? "" : `AND day IN (SELECT metric_date FROM daily_metrics WHERE status = 'final') AND ${ofFinal}`
     }
      GROUP BY day ORDER BY day ${modestly}`
   )
@@ -67,6 +112,10 @@ export const span = ({ dates, zone }: Run): readonly [from: string, to: string] 
   `toDateTime64('${dates[0]} 00:00:00', 3, ${zone})`,
   `toDateTime64(toDate('${dates.at(-1)}') + 1, 3, ${zone})`
 ]
+
+/** That a time lies in one of the days; there may be others between them. */
+export const inRun = (column: string, { dates, zone }: Run): string =>
+  `toDate(${column}, ${zone}) IN (${dates.map((date) => `toDate('${date}')`).join(", ")})`
 
 /** The day of the reporting zone that a time lies in. */
 export const dateOf = (column: string, { zone }: Run): string => `toString(toDate(${column}, ${zone})) AS date`

@@ -4,7 +4,6 @@
  * have taken in everything, which they cannot while events come in.
  */
 import { Effect } from "effect"
-import { kpiBacklog } from "../../../warehouse/KpiBacklog.ts"
 import type { WarehouseError } from "../../../warehouse/Warehouse.ts"
 import { Warehouse } from "../../../warehouse/Warehouse.ts"
 import { isNoSmokeSql } from "../../smoke/SmokeVisitor.ts"
@@ -14,23 +13,19 @@ import { differencesShownMax, together } from "../Check.ts"
 import { flaggedSql, readJudgements } from "./FlaggedSessions.ts"
 import type { Judgements } from "./FlaggedSessions.ts"
 import type { Run } from "./KpiDays.ts"
-import { amount, bySegment, dateOf, reporting, runsOf, span } from "./KpiDays.ts"
+import { amount, bySegment, dateOf, decidedDays, reporting, span } from "./KpiDays.ts"
 import { repeatedSql } from "./LateRepeats.ts"
 
 export const kpis: Check = {
   name: "kpis",
   promise: "The KPIs of each day that is decided are those of its events and sessions, with bots and without",
   needsEvents: true,
-  run: Effect.fnUntraced(function*(context): Effect.fn.Return<CheckResult, WarehouseError, Warehouse> {
-    const judgements = yield* readJudgements
-    const backlog = Object.entries(yield* kpiBacklog)
-    const isIdle = backlog.length === 0
-    const runs = yield* runsOf(context, isIdle)
-    const found = together(yield* Effect.forEach(runs, (run) => ofRun(run, judgements)))
-    if (isIdle) return found
-    const waiting = backlog.map(([stage, count]) => `${count} ${stage}`).join(", ")
-    return { ...found, unchecked: `days that are not final: the KPIs have yet to take in ${waiting}` }
-  })
+  run: (context): Effect.Effect<CheckResult, WarehouseError, Warehouse> =>
+    decidedDays(context, (runs) =>
+      Effect.gen(function*() {
+        const judgements = yield* readJudgements
+        return together(yield* Effect.forEach(runs, (run) => ofRun(run, judgements)))
+      }))
 }
 
 const ofRun = Effect.fnUntraced(function*(

@@ -1,9 +1,7 @@
 /**
- * Hours, items and categories of each day and segment, as analysts see them, against a ranking made anew from the accepted events. Only
- * when the views say that they have taken in everything: rankings follow a few seconds behind the figures of a day.
+ * Hours, items and categories of each day and segment, as analysts see them, against a ranking made anew from the accepted events.
  */
 import { Effect } from "effect"
-import { kpiBacklog } from "../../../warehouse/KpiBacklog.ts"
 import type { WarehouseError } from "../../../warehouse/Warehouse.ts"
 import { Warehouse } from "../../../warehouse/Warehouse.ts"
 import { isNoSmokeSql } from "../../smoke/SmokeVisitor.ts"
@@ -13,23 +11,28 @@ import { differencesShownMax, together } from "../Check.ts"
 import { flaggedSql, readJudgements } from "./FlaggedSessions.ts"
 import type { Judgements } from "./FlaggedSessions.ts"
 import type { Run } from "./KpiDays.ts"
-import { amount, dateOf, reporting, runsOf, span } from "./KpiDays.ts"
+import { amount, dateOf, decidedDays, inRun, reporting, span } from "./KpiDays.ts"
 
 export const rankings: Check = {
   name: "rankings",
   promise: "The hours, items and categories of each day are those of its events, with bots and without",
   needsEvents: true,
-  run: Effect.fnUntraced(function*(context): Effect.fn.Return<CheckResult, WarehouseError, Warehouse> {
-    if (Object.keys(yield* kpiBacklog).length > 0) {
-      return { examined: 0, differences: 0, sample: [], unchecked: "all days: the KPIs have yet to take something in" }
-    }
-    const judgements = yield* readJudgements
-    const looks = (yield* runsOf(context, true)).flatMap((run) =>
-      [hoursSql, itemsSql, categoriesSql].map((sql) => compare(sql(run, eventsSql(run, judgements)), run))
-    )
-    return together(yield* Effect.all(looks))
-  })
+  run: (context): Effect.Effect<CheckResult, WarehouseError, Warehouse> =>
+    decidedDays(context, (runs) =>
+      Effect.gen(function*() {
+        const judgements = yield* readJudgements
+        const looks = runs.flatMap((run) =>
+          [hoursSql, itemsSql, categoriesSql].map((sql) => compare(sql(run, eventsSql(run, judgements)), run))
+        )
+        return together(yield* Effect.all(looks))
+      }), areRanked)
 }
+
+/** Rankings follow some seconds behind the figures of their day. */
+const areRanked = `day NOT IN (
+  SELECT metric_date FROM (SELECT metric_date, from_events FROM daily_metrics_raw FINAL WHERE segment = 'all') AS d
+  LEFT JOIN (SELECT metric_date, from_events FROM popular_raw FINAL WHERE segment = 'all') AS p USING metric_date
+  WHERE d.from_events != p.from_events)`
 
 /** Rows that a view shows and those that it must show. */
 interface Comparison {
@@ -46,7 +49,7 @@ const compare = Effect.fnUntraced(function*(
   { dates }: Run
 ): Effect.fn.Return<CheckResult, WarehouseError, Warehouse> {
   const warehouse = yield* Warehouse
-  const days = `metric_date >= toDate('${dates[0]}') AND metric_date <= toDate('${dates.at(-1)}')`
+  const days = `metric_date IN (${dates.map((date) => `toDate('${date}')`).join(", ")})`
   const joined = `
     (SELECT toString(metric_date) AS date, toString(segment) AS segment, ${key} AS name, ${stored} AS row FROM ${view} WHERE ${days}) AS s
     FULL JOIN (${recomputed}) AS r ON s.date = r.date AND s.segment = r.segment AND s.name = r.name`
@@ -75,7 +78,7 @@ const eventsSql = (run: Run, judgements: Judgements): string => {
     dateOf("event_ts", run)
   }, event_ts, visitor_id, item_id, toString(category) AS category, event_type, price, quantity, currency,
         session_id IN (${flaggedSql(judgements, from, to)}) AS flagged
-      FROM events WHERE ${isNoSmokeSql} AND event_ts >= ${from} AND event_ts < ${to}
+      FROM events WHERE ${isNoSmokeSql} AND event_ts >= ${from} AND event_ts < ${to} AND ${inRun("event_ts", run)}
     ) ARRAY JOIN if(flagged, ['all', 'flagged'], ['all', 'clean']) AS segment`
 }
 
