@@ -1,5 +1,5 @@
 -- Quarters of events on two threads: an hour of 2,000,000 events is computed in 1.4 s instead of 2.2 s, for the same CPU, so that a touch of
--- all of it shows within 5 s. Beside a pipeline at full rate both threads share what ingestion leaves them, as one did.
+-- all of it shows within 5 s. Beside a pipeline at full rate both threads share what ingestion leaves them.
 
 DROP VIEW IF EXISTS {database}.compute_event_quarters;
 
@@ -119,3 +119,6 @@ FROM {database}.event_plans
 HAVING max(plan) > (SELECT max(plan) FROM {database}.event_quarters WHERE quarter = toDateTime(0, 'UTC'))
 SETTINGS max_threads = 2
 COMMENT 'Computes planned quarters of events';
+
+-- A ranking merges all of its day, a second of CPU and more: at half the pace it leaves room for what ingestion and the figures of the day need.
+ALTER TABLE {database}.refresh_popular MODIFY REFRESH EVERY 8 SECOND APPEND;

@@ -99,12 +99,13 @@ interface Request {
 
 /**
  * What an insert depends on, said with every insert: defaults differ between versions (async_insert is on since 26.x) and between
- * users. Deduplication off: a redone flush must reach dependent views again. One thread: one part, fewer fsyncs.
+ * users. Deduplication off: a redone flush must reach dependent views again. One thread: one part, fewer fsyncs. Priority 1: KPI views wait.
  */
 const insertSettings: ClickHouseSettings = {
   async_insert: 0,
   insert_deduplicate: 0,
   max_insert_threads: "1",
+  priority: "1",
   // Rows of one block with one key are left to FINAL and merges: looking for them here doubles the cost of an insert.
   optimize_on_insert: 0,
   max_partitions_per_insert_block: "0",

@@ -24,7 +24,7 @@ describe("a ClickHouse server with docker/clickhouse", () => {
       const settings = yield* asWriter.query(
         "SELECT name, value FROM system.settings WHERE name IN ('async_insert', 'insert_deduplicate', 'max_insert_threads', 'priority') ORDER BY name"
       )
-      assert.deepStrictEqual(settings.map(({ value }) => value), ["0", "0", "1", "1"])
+      assert.deepStrictEqual(settings.map(({ value }) => value), ["0", "0", "1", "5"])
 
       assert.strictEqual((yield* statement(analyst, "SELECT count() FROM sessions")).text, "0")
       for (

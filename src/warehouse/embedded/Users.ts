@@ -30,10 +30,11 @@ const readOnly = "<readonly>2</readonly>" +
   "<cancel_http_readonly_queries_on_client_close>1</cancel_http_readonly_queries_on_client_close>"
 
 /**
- * Ingestion goes first: statements with a greater number wait, block by block, while one with a smaller number runs. Those without
- * a number (the reader's) neither wait nor are waited for.
+ * Statements with a greater number wait, block by block, while one with a smaller number runs; those without a number (the reader's)
+ * neither wait nor are waited for. Ingestion goes first: inserts say that they have 1. What else the writer does comes behind them, and
+ * so do the KPI views, which run as the user who made them.
  */
-const writerPriority = 1
+const writerPriority = 5
 const analystPriority = 10
 
 export const writerProfile = `<writer>${exactJson}

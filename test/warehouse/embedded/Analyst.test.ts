@@ -88,7 +88,7 @@ layer(running, { excludeTestServices: true, timeout: 120_000 })("an analyst", (i
         )
       assert.deepStrictEqual(
         yield* Effect.all([priority("writer"), priority("analyst"), priority("reader")]),
-        ["1", "10", "0"]
+        ["5", "10", "0"]
       )
     }))
 
