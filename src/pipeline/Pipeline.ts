@@ -124,6 +124,8 @@ const makeLoop = Effect.fnUntraced(function*(processor: Processor, options: Pipe
     | { readonly flush: Flush; readonly done: Deferred.Deferred<number, WarehouseError | LogError> }
     | undefined
   let dueAt = Infinity
+  /** After a restart the first batch is flushed alone and at once: reading visitors back for more would hold up the first new row. */
+  let isFirst = processor.cores.some(({ idsComplete }) => !idsComplete)
   const stored = new Map(processor.cores.map(({ nextOffset, partition }) => [partition, nextOffset]))
 
   const write = Effect.fnUntraced(function*(flush: Flush): Effect.fn.Return<number, WarehouseError | LogError> {
@@ -192,10 +194,16 @@ const makeLoop = Effect.fnUntraced(function*(processor: Processor, options: Pipe
       const isStopping = Deferred.isDoneUnsafe(options.stop)
       if (isStopping) status.state = "stopping"
       const isEnding = isStopping || isDrained(processor, batches.ends)
-      const isDue = processor.recordsSinceCut >= limits.flushRecordsMax || clock.currentTimeMillisUnsafe() >= dueAt
+      const isDue = processor.recordsSinceCut >= limits.flushRecordsMax || clock.currentTimeMillisUnsafe() >= dueAt ||
+        (isFirst && processor.recordsSinceCut > 0)
       if (flushing === undefined && (isDue || isEnding)) yield* cut
       if (isEnding) {
         if (flushing === undefined) return
+        yield* settle
+        continue
+      }
+      if (isFirst && flushing !== undefined) {
+        isFirst = false
         yield* settle
         continue
       }

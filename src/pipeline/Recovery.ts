@@ -54,10 +54,13 @@ export const recover = Effect.fnUntraced(function*(
   yield* refuseDisagreement
   const checkpoints = new Map((yield* store.checkpoints).map((checkpoint) => [checkpoint.partition, checkpoint]))
   const ranges = yield* log.ranges
-  for (const checkpoint of checkpoints.values()) {
-    yield* refuseForeign(checkpoint, identity)
-    yield* refuseOtherLog(checkpoint, ranges[checkpoint.partition]!)
-  }
+  for (const checkpoint of checkpoints.values()) yield* refuseForeign(checkpoint, identity)
+  // Side by side: a remote log takes its time for each.
+  yield* Effect.forEach(
+    checkpoints.values(),
+    (checkpoint) => refuseOtherLog(checkpoint, ranges[checkpoint.partition]!),
+    { concurrency: "unbounded", discard: true }
+  )
   const cores = (owned ?? ranges.map((_, number) => number as Partition)).map((partition) => {
     const start = startPosition(ranges[partition]!.start)
     return new PartitionCore(partition, settings, checkpoints.get(partition)?.position ?? start)
