@@ -106,6 +106,7 @@ const insertSettings: ClickHouseSettings = {
   insert_deduplicate: 0,
   max_insert_threads: "1",
   priority: "1",
+  os_thread_priority: "0",
   // Rows of one block with one key are left to FINAL and merges: looking for them here doubles the cost of an insert.
   optimize_on_insert: 0,
   max_partitions_per_insert_block: "0",
@@ -114,7 +115,12 @@ const insertSettings: ClickHouseSettings = {
 
 /** Statements may be long: lists of ids stand in them, because parameters travel in the URL (128 KiB each, 1 MiB together). */
 const statementBytesMax = 64 << 20
-const querySettings: ClickHouseSettings = { max_query_size: String(statementBytesMax), max_ast_elements: "10000000" }
+const querySettings: ClickHouseSettings = {
+  max_query_size: String(statementBytesMax),
+  max_ast_elements: "10000000",
+  // Not that of the views, which have the writer's.
+  os_thread_priority: "0"
+}
 
 const jsonSettings: ClickHouseSettings = {
   ...querySettings,

@@ -12,6 +12,13 @@ const seconds = Flag.Finite("seconds").pipe(
   Flag.withDescription("How long each step is measured"),
   Flag.withDefault(15)
 )
+const warm = Flag.Finite("warm").pipe(
+  Flag.filter((each) => each >= 0 && each <= 600, () => "0 to 600"),
+  Flag.withDescription(
+    "Seconds of traffic before each step is measured; three fresh brokers on two cores need some 45"
+  ),
+  Flag.withDefault(10)
+)
 const through = Flag.Literals("through", ["log", "collector"]).pipe(
   Flag.withDescription("Append to the log, or send by HTTP"),
   Flag.withDefault("log" as const)
@@ -25,14 +32,15 @@ const only = Flag.Boolean("only").pipe(
 /** Loads installations of its own, with everything on this machine, until one does not keep up. */
 export const load = Command.make(
   "load",
-  { rate, seconds, through, seed, only, json },
-  Effect.fn(function*({ json, only, rate, seconds, seed, through }) {
+  { rate, warm, seconds, through, seed, only, json },
+  Effect.fn(function*({ json, only, rate, seconds, seed, through, warm }) {
     const log = yield* logKind
     if (!json) yield* print(`through the ${through}, log on ${log}; each step ${seconds} s in a new installation`)
     const steps = yield* findHeldRate({
       log,
       through,
       recordsPerSecond: rate,
+      warmSeconds: warm,
       seconds,
       seed,
       only,

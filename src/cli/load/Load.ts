@@ -21,6 +21,8 @@ export interface LoadOptions {
   readonly log: LogKind
   readonly through: "log" | "collector"
   readonly recordsPerSecond: number
+  /** Before a step is measured: caches fill, and brokers, pipeline and ClickHouse compile or load their code. */
+  readonly warmSeconds: number
   /** Measured part of a step. */
   readonly seconds: number
   readonly seed: number
@@ -29,8 +31,6 @@ export interface LoadOptions {
   readonly only: boolean
 }
 
-/** Before a step is measured, ms: caches fill, code is compiled. */
-const warmMs = 5_000
 const steadyWithin = "1 minute"
 /** After it the records that were on their way may still come to be seen, ms. */
 const afterMs = 2_000
@@ -49,7 +49,10 @@ export const findHeldRate = Effect.fnUntraced(function*(options: LoadOptions) {
   }
 })
 
-const makeStep = Effect.fnUntraced(function*({ log, seconds, seed, through }: LoadOptions, recordsPerSecond: number) {
+const makeStep = Effect.fnUntraced(function*(
+  { log, seconds, seed, through, warmSeconds }: LoadOptions,
+  recordsPerSecond: number
+) {
   const place = yield* loadPlace({ log, collector: through === "collector" })
   const ledger = new Ledger(loadPartitions)
   const sights: Array<Sight> = []
@@ -67,7 +70,7 @@ const makeStep = Effect.fnUntraced(function*({ log, seconds, seed, through }: Lo
     )
   )
   yield* seen(sights, sending)
-  yield* Effect.sleep(warmMs)
+  yield* Effect.sleep(warmSeconds * 1_000)
   const from = yield* Clock.currentTimeMillis
   yield* Effect.raceFirst(Effect.sleep(seconds * 1_000), Fiber.join(sending))
   const to = yield* Clock.currentTimeMillis
