@@ -6,7 +6,7 @@ import { faultNames, faults } from "../../operations/chaos/Faults.ts"
 import type { FaultReport } from "../../operations/chaos/Report.ts"
 import { isExact, reportMarkdown, reportText } from "../../operations/chaos/Report.ts"
 import { makeFault } from "../chaos/Chaos.ts"
-import { chaosStage } from "../chaos/ChaosStage.ts"
+import { privateStage } from "../chaos/PrivateStage.ts"
 import { json, print, printJson, rateFlag, UsageError } from "../Flags.ts"
 import { InstallationError } from "../Installation.ts"
 import { progressLine } from "../Progress.ts"
@@ -38,20 +38,23 @@ export const chaos = Command.make(
     if (all === (fault !== undefined)) {
       return yield* new UsageError({ message: `name one --fault (${faultNames.join(", ")}) or --all of them` })
     }
-    const reports = yield* Effect.scoped(Effect.gen(function*() {
+    const { reports, stage } = yield* Effect.scoped(Effect.gen(function*() {
       const say = (text: string) => Effect.sync(() => progressLine(text))
       yield* say("starting three brokers and a registry")
-      const stage = yield* chaosStage
+      const stage = yield* privateStage
       const found: Array<FaultReport> = []
       for (const name of fault === undefined ? faultNames : [fault]) {
         const report = yield* makeFault(stage, faults[name], { recordsPerSecond: rate, seconds, seed, say })
         found.push(report)
         if (!json) yield* print(reportText(report))
       }
-      return found
+      return { reports: found, stage }
     }))
     if (json) yield* printJson(fault === undefined ? reports : reports[0])
-    if (markdown !== undefined) yield* writeReport(markdown, reportMarkdown(reports, machine()))
+    if (markdown !== undefined) {
+      const text = reportMarkdown(reports, { machine: machine(), installation: stage.description })
+      yield* writeReport(markdown, text)
+    }
     const wrong = reports.filter((report) => !isExact(report)).map((report) => report.fault)
     if (wrong.length > 0) {
       return yield* new InstallationError({ message: `not exact, or not recovered: ${wrong.join(", ")}` })
