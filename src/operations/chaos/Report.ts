@@ -70,12 +70,14 @@ const contentWord = ({ differences, notCompared }: Compared): string =>
 export interface ReportedPlace {
   readonly machine: string
   readonly installation: string
+  /** Faults that could not be made there, and why. */
+  readonly leftOut: ReadonlyArray<string>
 }
 
 /** One table for all faults. */
 export const reportMarkdown = (
   reports: ReadonlyArray<FaultReport>,
-  { installation, machine }: ReportedPlace
+  { installation, leftOut, machine }: ReportedPlace
 ): string => {
   const [first] = reports
   const head =
@@ -101,6 +103,7 @@ export const reportMarkdown = (
     ),
     "",
     ...reports.map((report) => `- ${report.fault}: ${report.what}.`),
+    ...leftOut.map((each) => `- ${each}.`),
     ""
   ].join("\n")
 }

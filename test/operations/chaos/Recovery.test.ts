@@ -150,7 +150,9 @@ describe("the report", () => {
     expect(reportText({ ...report, notCompared: "the log is long" })).toContain(
       "not compared with an undisturbed run: the log is long"
     )
-    const table = reportMarkdown([report], { machine: "a machine", installation: "Three brokers" }).split("\n").filter((
+    const table = reportMarkdown([report], { machine: "a machine", installation: "Three brokers", leftOut: [] }).split(
+      "\n"
+    ).filter((
       line
     ) => line.startsWith("|"))
     expect(new Set(table.map((line) => line.split("|").length)).size).toBe(1)
