@@ -21,6 +21,13 @@ export const finishing = <A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<
       }))
   })
 
+/** What is left to put right outside of this process, each in words that say how: an orderly end takes as long as that takes. */
+const owed = new Set<string>()
+
+/** Until `settle` is called with the same words, an orderly end waits, and an end at once says them. */
+export const owe = (words: string): void => void owed.add(words)
+export const settle = (words: string): void => void owed.delete(words)
+
 const interruptedCode = (): number => {
   if (!isUnfinished) return 0
   process.stderr.write("guardian: stopped before the end. What was done is kept; run it again and it goes on\n")
@@ -31,12 +38,17 @@ export const runMain = <E>(program: Effect.Effect<void, E>): void => {
   const fiber = Effect.runFork(program)
   let stopping = false
   const stop = (): void => {
-    if (stopping) process.exit(130)
+    if (stopping) {
+      for (const words of owed) process.stderr.write(`guardian: ${words}\n`)
+      process.exit(130)
+    }
     stopping = true
-    setTimeout(() => {
+    const giveUp = (): void => {
+      if (owed.size > 0) return void setTimeout(giveUp, stopMsMax).unref()
       process.stderr.write("guardian: not done in time; ended all the same. Nothing is lost: the next start goes on.\n")
       process.exit(interruptedCode())
-    }, stopMsMax).unref()
+    }
+    setTimeout(giveUp, stopMsMax).unref()
     Effect.runFork(Fiber.interrupt(fiber))
   }
   process.on("SIGINT", stop)

@@ -149,6 +149,23 @@ describe("Guardian's services", () => {
   })
 })
 
+describe("the brokers", () => {
+  it("say to who comes from the host that they are where the host reaches them", () => {
+    for (const name of ["redpanda-0", "redpanda-1", "redpanda-2"]) {
+      const { command = [], ports = [] } = services[name]!
+      const advertised = command.map((flag) =>
+        /^--advertise-kafka-addr=.*,external:\/\/localhost:(\d+)$/.exec(flag)?.[1]
+      )
+        .find((port) => port !== undefined)
+      assert.isTrue(ports.includes(`127.0.0.1:${advertised}:${advertised}`), name)
+      assert.isTrue(
+        command.some((flag) => flag.startsWith("--kafka-addr=") && flag.endsWith(`,external://0.0.0.0:${advertised}`)),
+        name
+      )
+    }
+  })
+})
+
 describe(".env.example", () => {
   it("names every variable that compose.yaml takes, and no other", () => {
     assert.deepStrictEqual(

@@ -6,23 +6,28 @@
 import { Effect } from "effect"
 import type { Warehouse, WarehouseError } from "../../warehouse/Warehouse.ts"
 
-/** Views as analysts see them, and the tables below them with what views hide: tombstones, withdrawn findings, ids at acceptance. */
-export const contents: Readonly<Record<string, string>> = {
-  events: "SELECT * FROM events",
-  sessions: "SELECT * FROM sessions",
-  anomalies: "SELECT * FROM anomalies",
+/** What the pipelines write, with what views hide: tombstones, withdrawn findings, ids at acceptance. */
+export const written: Readonly<Record<string, string>> = {
   session_aliases: "SELECT * FROM session_aliases FINAL",
   late_events: "SELECT * FROM late_events FINAL",
   rejected_records: "SELECT * FROM rejected_records FINAL",
   control_records: "SELECT * FROM control_records FINAL",
   dead_letters: "SELECT * FROM dead_letters FINAL",
-  touched_days: "SELECT * FROM touched_days FINAL",
+  touched_days: "SELECT * FROM touched_days FINAL WHERE cause = 'pipeline'",
   events_raw: "SELECT * FROM events_raw FINAL",
   sessions_raw: "SELECT * FROM sessions_raw FINAL",
   findings_raw: "SELECT * FROM findings_raw FINAL",
   checkpoints: "SELECT partition, offset, watermark_ms, counters, decision_hash, record_hash, partitions, settings, " +
     "core_version FROM checkpoints FINAL WHERE (partition, offset) IN " +
     "(SELECT partition, max(offset) FROM checkpoints GROUP BY partition)"
+}
+
+/** That, and the views as analysts see them. */
+export const contents: Readonly<Record<string, string>> = {
+  events: "SELECT * FROM events",
+  sessions: "SELECT * FROM sessions",
+  anomalies: "SELECT * FROM anomalies",
+  ...written
 }
 
 /** The KPIs, without the label of when they were computed; they say what the log says when the backlog is empty. */

@@ -3,7 +3,15 @@ import type { Fault } from "./Faults.ts"
 import type { Proof } from "./Proof.ts"
 import type { Recovery } from "./Recovery.ts"
 
-export interface FaultReport extends Proof, Recovery {
+/** How the database compares with the one that an undisturbed run makes of the same log. */
+export interface Compared {
+  /** What differs; empty: nothing. */
+  readonly differences: ReadonlyArray<string>
+  /** Why there was no such run; undefined: there was. */
+  readonly notCompared: string | undefined
+}
+
+export interface FaultReport extends Proof, Recovery, Compared {
   readonly fault: Fault["name"]
   readonly what: string
   readonly recordsPerSecond: number
@@ -14,11 +22,9 @@ export interface FaultReport extends Proof, Recovery {
   readonly appendMaxDuring: number
   /** Age of the oldest record that was acknowledged and not yet in the database, 95th percentile before the fault, ms. */
   readonly rowAgeP95Before: number
-  /** What differs from the database that an undisturbed run makes of the same log; empty: nothing. */
-  readonly differences: ReadonlyArray<string>
 }
 
-/** Nothing lost, nothing counted twice, the same content. What a producer had to append twice counts as a duplicate. */
+/** Nothing lost, nothing counted twice, no other content. What a producer had to append twice counts as a duplicate. */
 export const isExact = (report: FaultReport): boolean =>
   report.lost + report.uncounted + report.countedTwice + report.differences.length === 0 &&
   report.allPartitionsMs !== undefined
@@ -31,14 +37,14 @@ export const reportText = (report: FaultReport): string => {
   const { accepted, dead_lettered, duplicate, late, rejected } = report.outcomes
   return [
     `${report.fault}: ${report.what}`,
-    `  acknowledged ${count(report.acknowledged)}, in the log ${count(report.inLog)}: ${count(accepted)} accepted, ` +
+    `  acknowledged ${count(report.acknowledged)}, in the log ${count(report.inLog)}${
+      report.ofOthers === 0 ? "" : ` (${count(report.ofOthers)} of others)`
+    }: ${count(accepted)} accepted, ` +
     `${count(duplicate)} duplicate, ${count(late)} late, ${count(rejected)} rejected, ${
       count(dead_lettered)
     } dead-lettered`,
     `  lost ${report.lost}, appended twice ${report.appendedTwice}, uncounted ${report.uncounted}, counted twice ${report.countedTwice}; ` +
-    (report.differences.length === 0 ?
-      "the same content as an undisturbed run" :
-      `DIFFERENT from an undisturbed run:\n    ${report.differences.join("\n    ")}`),
+    contentText(report),
     `  first new row after ${ms(report.firstRowMs)}, in all partitions after ${ms(report.allPartitionsMs)} ` +
     `(of it ${ms(report.acknowledgedMs)} until the log acknowledged again everywhere); caught up after ${
       ms(report.caughtUpMs)
@@ -50,17 +56,36 @@ export const reportText = (report: FaultReport): string => {
   ].join("\n")
 }
 
+const contentText = ({ differences, notCompared }: Compared): string =>
+  notCompared !== undefined ?
+    `not compared with an undisturbed run: ${notCompared}` :
+    differences.length === 0 ?
+    "the same content as an undisturbed run" :
+    `DIFFERENT from an undisturbed run:\n    ${differences.join("\n    ")}`
+
+const contentWord = ({ differences, notCompared }: Compared): string =>
+  notCompared !== undefined ? "not compared" : differences.length === 0 ? "same" : "DIFFERENT"
+
+/** What the faults were made on: the machine, and the installation, as sentences without their full stops. */
+export interface ReportedPlace {
+  readonly machine: string
+  readonly installation: string
+  /** Faults that could not be made there, and why. */
+  readonly leftOut: ReadonlyArray<string>
+}
+
 /** One table for all faults. */
-export const reportMarkdown = (reports: ReadonlyArray<FaultReport>, machine: string): string => {
+export const reportMarkdown = (
+  reports: ReadonlyArray<FaultReport>,
+  { installation, leftOut, machine }: ReportedPlace
+): string => {
   const [first] = reports
   const head =
     "| fault | acknowledged | lost | counted twice | content | first new row | all partitions | of it the log | caught up | append p95 before / during |"
   return [
     "# Chaos report",
     "",
-    `${machine}. Three brokers, RF 3, min ISR 2, everything on this machine; ${
-      count(first?.recordsPerSecond ?? 0)
-    } messy events/s, ` +
+    `${machine}. ${installation}; ${count(first?.recordsPerSecond ?? 0)} messy events/s, ` +
     `${
       first?.seconds ?? 0
     } s after each fault. Recovery is counted until every partition shows a row of an event sent after the fault.`,
@@ -70,14 +95,15 @@ export const reportMarkdown = (reports: ReadonlyArray<FaultReport>, machine: str
     ...reports.map((report) =>
       `| ${report.fault} | ${count(report.acknowledged)} | ${
         report.lost + report.uncounted
-      } | ${report.countedTwice} | ${report.differences.length === 0 ? "same" : "DIFFERENT"} | ${
-        ms(report.firstRowMs)
-      } | ${ms(report.allPartitionsMs)} | ${ms(report.acknowledgedMs)} | ${ms(report.caughtUpMs)} | ${
-        ms(report.appendP95Before)
-      } / ${ms(report.appendP95During)} |`
+      } | ${report.countedTwice} | ${contentWord(report)} | ${ms(report.firstRowMs)} | ${
+        ms(report.allPartitionsMs)
+      } | ${ms(report.acknowledgedMs)} | ${ms(report.caughtUpMs)} | ${ms(report.appendP95Before)} / ${
+        ms(report.appendP95During)
+      } |`
     ),
     "",
     ...reports.map((report) => `- ${report.fault}: ${report.what}.`),
+    ...leftOut.map((each) => `- ${each}.`),
     ""
   ].join("\n")
 }

@@ -116,6 +116,7 @@ describe("the report", () => {
     seconds: 10,
     acknowledged: 1_234,
     inLog: 1_234,
+    ofOthers: 0,
     lost: 0,
     appendedTwice: 0,
     outcomes: { accepted: 1_234, duplicate: 0, late: 0, rejected: 0, dead_lettered: 0 },
@@ -129,7 +130,8 @@ describe("the report", () => {
     appendP95During: 2,
     appendMaxDuring: 3,
     rowAgeP95Before: 4,
-    differences: []
+    differences: [],
+    notCompared: undefined
   }
 
   it("is exact only when nothing is lost, twice, different, or away for good", () => {
@@ -144,7 +146,15 @@ describe("the report", () => {
   it("says what was found, as text and as a table", () => {
     expect(reportText(report)).toContain("acknowledged 1,234, in the log 1,234")
     expect(reportText({ ...report, differences: ["events: 1 against 2"] })).toContain("events: 1 against 2")
-    const table = reportMarkdown([report], "a machine").split("\n").filter((line) => line.startsWith("|"))
+    expect(reportText({ ...report, ofOthers: 7, inLog: 1_241 })).toContain("in the log 1,241 (7 of others)")
+    expect(reportText({ ...report, notCompared: "the log is long" })).toContain(
+      "not compared with an undisturbed run: the log is long"
+    )
+    const table = reportMarkdown([report], { machine: "a machine", installation: "Three brokers", leftOut: [] }).split(
+      "\n"
+    ).filter((
+      line
+    ) => line.startsWith("|"))
     expect(new Set(table.map((line) => line.split("|").length)).size).toBe(1)
     expect(table.at(-1)).toContain("| kill-broker | 1,234 | 0 | 0 | same | 10 ms | 20 ms | 5 ms | never |")
   })
