@@ -12,7 +12,7 @@ import { appendFigures, recoveryOf, rowAgeP95Ms } from "../../operations/chaos/R
 import type { Sight } from "../../operations/chaos/Recovery.ts"
 import type { FaultReport } from "../../operations/chaos/Report.ts"
 import { sendTraffic } from "../../operations/chaos/Sender.ts"
-import { showsUpTo, watchCheckpoints } from "../../operations/chaos/Sights.ts"
+import { isSteady, showsUpTo, watchCheckpoints } from "../../operations/chaos/Sights.ts"
 import { InstallationError } from "../Installation.ts"
 import type { ChaosPlace, ChaosStage } from "./ChaosStage.ts"
 import { compareWithReplay, notComparedFor, whyNotReplayed } from "./Replay.ts"
@@ -28,6 +28,8 @@ export interface ChaosOptions {
 
 /** Steady traffic before the fault, ms. */
 export const steadyMs = 10_000
+/** What was just started compiles its code first, and works off what came meanwhile. A machine that is too slow never is steady. */
+const steadyWithin = "90 seconds"
 /** After a fault is mended the traffic goes on for at least so long, ms. */
 const afterMs = 10_000
 const lookEvery = "100 millis"
@@ -66,7 +68,10 @@ const underTraffic = Effect.fnUntraced(
     }))
     yield* say(`${fault.name}: ${recordsPerSecond.toLocaleString("en")} events/s, waiting for a steady state`)
     yield* until(() => showsUpTo(sights, before.map((end) => end + 1)), "no steady state", place)
-    yield* Effect.sleep(steadyMs)
+    yield* Effect.sleep(lookEvery).pipe(
+      Effect.repeat({ until: () => isSteady(ledger, sights, { forMs: steadyMs, recordsPerSecond }) }),
+      Effect.timeoutOption(steadyWithin)
+    )
     yield* say(`${fault.name}: ${stage.what(fault)}`)
     const brokenAt = yield* breakAndMend(place, fault)
     const mendedAt = yield* Clock.currentTimeMillis

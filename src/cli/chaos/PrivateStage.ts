@@ -27,7 +27,9 @@ interface Servers {
 /** Three brokers and a registry, until the scope ends. */
 export const privateStage = Effect.gen(function*() {
   const cluster = yield* Effect.acquireRelease(
-    started(() => KafkaCluster.start({ nodes: 3, config: { "broker.session.timeout.ms": 6_000 } })),
+    started(() =>
+      KafkaCluster.start({ nodes: 3, heapMb: 384, fullJit: true, config: { "broker.session.timeout.ms": 6_000 } })
+    ),
     (held) => Effect.promise(() => held.stop())
   )
   const registry = yield* Effect.acquireRelease(

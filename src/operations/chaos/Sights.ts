@@ -1,6 +1,8 @@
 /** What the database shows, looked at again and again. */
 import { Clock, Effect } from "effect"
 import { Warehouse } from "../../warehouse/Warehouse.ts"
+import type { Ledger } from "./Ledger.ts"
+import { lagAt } from "./Recovery.ts"
 import type { Sight } from "./Recovery.ts"
 
 /** Adds to the sights for ever. A checkpoint is written after all that it covers; a database that is away shows nothing. */
@@ -17,4 +19,15 @@ export const watchCheckpoints = (sights: Array<Sight>, partitions: number, every
 export const showsUpTo = (sights: ReadonlyArray<Sight>, ends: ReadonlyArray<number>): boolean => {
   const last = sights.at(-1)
   return last !== undefined && ends.every((end, partition) => last.next[partition]! >= end)
+}
+
+/** Whether for so long, up to the last look, no more than a second of traffic waited. */
+export const isSteady = (
+  ledger: Ledger,
+  sights: ReadonlyArray<Sight>,
+  { forMs, recordsPerSecond }: { readonly forMs: number; readonly recordsPerSecond: number }
+): boolean => {
+  const from = (sights.at(-1)?.at ?? 0) - forMs
+  const before = sights.findLastIndex(({ at }) => at <= from)
+  return before >= 0 && sights.slice(before).every((sight) => lagAt(ledger, sight) <= recordsPerSecond)
 }
