@@ -1,8 +1,9 @@
 /**
- * npm run bench:api -- [--days 100] [--sessions 20000] [--seconds 10] [--connections 4]
+ * npm run bench:api -- [--days 100] [--sessions 20000] [--seconds 10] [--connections 4] [--rate 15000]
  *
- * Latency of the API over days of so many sessions of five events, one question after the other, by autocannon. Server, ClickHouse and
- * autocannon share the machine.
+ * Latency of the API over days of so many sessions of five events, one question after the other, by autocannon, while a pipeline takes in
+ * `rate` events per second (0: none) and the KPI views keep up with it. Sender, pipeline, server, ClickHouse and autocannon share the
+ * machine.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import autocannon from "autocannon"
@@ -16,6 +17,7 @@ import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { apiRoutes, apiServices, routerConfig } from "../../src/api/ApiRoutes.ts"
 import { ApiSources } from "../../src/api/ApiSources.ts"
+import { paths } from "../../src/cli/Installation.ts"
 import { defaultCoreSettings } from "../../src/domain/Settings.ts"
 import { make } from "../../src/warehouse/ClickHouseWarehouse.ts"
 import { EmbeddedWarehouse } from "../../src/warehouse/embedded/EmbeddedWarehouse.ts"
@@ -23,7 +25,9 @@ import { refreshKpis } from "../../src/warehouse/KpiBacklog.ts"
 import { migrate } from "../../src/warehouse/Migrations.ts"
 import { applyReporting } from "../../src/warehouse/Reporting.ts"
 import { Warehouse } from "../../src/warehouse/Warehouse.ts"
+import { child } from "./child.ts"
 import { eventsPerSession, fill } from "./History.ts"
+import type { FlushLine } from "./kpiServe.ts"
 import { machine } from "./machine.ts"
 
 const { values } = parseArgs({
@@ -31,19 +35,26 @@ const { values } = parseArgs({
     days: { type: "string", default: "100" },
     sessions: { type: "string", default: "20000" },
     seconds: { type: "string", default: "10" },
-    connections: { type: "string", default: "4" }
+    connections: { type: "string", default: "4" },
+    rate: { type: "string", default: "15000" }
   }
 })
 const days = Number(values.days)
 const sessions = Number(values.sessions)
 const end = Date.UTC(2026, 5, 1)
 const dayMs = 86_400_000
+/** Live events are those of the noon after next. */
+const noon = end + 1.5 * dayMs
+const rate = Number(values.rate)
+/** Before anything is asked: the pipeline takes in what came while it started. */
+const settleMs = 20_000
 const newest = new Date(end - dayMs).toISOString().slice(0, 10)
 
 /** Aims: p99 of daily figures below 100 ms, of lists below 300 ms. */
 const questions: ReadonlyArray<readonly [path: string, aimMs: number]> = [
   [`metrics/daily/${newest}`, 100],
   ["metrics/daily", 100],
+  ...rate > 0 ? [[`metrics/daily/${new Date(noon).toISOString().slice(0, 10)}`, 100] as const] : [],
   [`metrics/funnel/${newest}`, 100],
   [`metrics/hourly/${newest}`, 100],
   ["metrics/summary", 100],
@@ -96,6 +107,14 @@ const program = Effect.gen(function*() {
       )
     )
   )
+  const flushes: Array<FlushLine> = []
+  if (rate > 0) {
+    yield* child<FlushLine>("./kpiServe.ts", [directory], (line) => flushes.push(line))
+    yield* child("./kpiTraffic.ts", [directory, String(noon), String(rate)], () => undefined)
+    while (flushes.length === 0) yield* Effect.sleep(100)
+    yield* Effect.sleep(settleMs)
+  }
+  const [before, began] = [flushes.at(-1)?.received ?? 0, performance.now()]
   const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}/api/v1/`
   const rows: Array<Record<string, unknown>> = []
   for (const [path, aimMs] of questions) {
@@ -112,13 +131,17 @@ const program = Effect.gen(function*() {
     })
   }
   console.table(rows)
+  if (rate > 0) {
+    const perSecond = (flushes.at(-1)!.received - before) / ((performance.now() - began) / 1_000)
+    console.log(`taken in meanwhile: ${Math.round(perSecond).toLocaleString("en")} events/s`)
+  }
 })
 
 const directory = mkdtempSync(join(tmpdir(), "guardian-bench-api-"))
 try {
   console.log(machine())
   await Effect.runPromise(
-    Effect.scoped(program).pipe(Effect.provide(EmbeddedWarehouse.layer({ directory, memoryBytesMax: 2_000_000_000 })))
+    Effect.scoped(program).pipe(Effect.provide(EmbeddedWarehouse.layer({ directory: paths(directory).warehouse })))
   )
 } finally {
   rmSync(directory, { recursive: true, force: true })

@@ -1,16 +1,12 @@
 /** The KPIs beside a pipeline at full rate: how fresh they are, and what their refreshes cost the flushes. */
 import { Effect } from "effect"
-import type { Scope } from "effect"
-import type { ChildProcess } from "node:child_process"
-import { spawn } from "node:child_process"
-import { createInterface } from "node:readline"
-import { fileURLToPath } from "node:url"
 import { logLayer } from "../../src/cli/Installation.ts"
 import type { EpochMillis } from "../../src/domain/Identifiers.ts"
 import { endMarkers } from "../../src/log/ControlRecords.ts"
 import { EventLog } from "../../src/log/EventLog.ts"
 import { kpiBacklog, refreshKpis, startKpis, stopKpis } from "../../src/warehouse/KpiBacklog.ts"
 import { Warehouse } from "../../src/warehouse/Warehouse.ts"
+import { child } from "./child.ts"
 import { eventsPerSession, fill } from "./History.ts"
 import type { FlushLine } from "./kpiServe.ts"
 import type { ProbeLine } from "./kpiTraffic.ts"
@@ -150,32 +146,6 @@ const perSecond = <Line extends { readonly atMs: number }>(
     NaN :
     Math.round((count(last) - count(first)) / (last.atMs - first.atMs) * 1000)
 }
-
-/** Starts a file of this folder; it is killed with the scope. */
-const child = <Line>(
-  file: string,
-  args: ReadonlyArray<string>,
-  take: (line: Line) => void
-): Effect.Effect<ChildProcess, never, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const path = fileURLToPath(new URL(file, import.meta.url))
-      const started = spawn(process.execPath, [path, ...args], {
-        stdio: ["ignore", "pipe", "inherit"],
-        env: { ...process.env, NODE_NO_WARNINGS: "1" }
-      })
-      createInterface({ input: started.stdout }).on("line", (line) => {
-        if (line.startsWith("{")) take(JSON.parse(line) as Line)
-      })
-      return started
-    }),
-    (started) =>
-      Effect.callback<void>((resume) => {
-        if (started.exitCode !== null || started.signalCode !== null) return resume(Effect.void)
-        started.once("close", () => resume(Effect.void))
-        started.kill("SIGKILL")
-      })
-  )
 
 const waitMsMax = 1_200_000
 
