@@ -92,21 +92,34 @@ const lookBack = Effect.fnUntraced(function*(query: SessionQuery) {
   })
 })
 
+/**
+ * The last id of a page among stored rows of any version, read without merging them: sessions grow, so hardly one fits that does not
+ * fit any more. Such a page is short, and its cursor goes on.
+ */
+const fittingSql = (flagged: boolean | undefined): string =>
+  `SELECT session_id FROM sessions_raw
+WHERE session_id >= {low:String} AND session_id < {before:String} AND merged_into = '' AND ${filters}${
+    flagged === undefined ? "" : ` AND session_id ${flagged ? "IN" : "NOT IN"} ${flaggedIds}`
+  } ORDER BY session_id DESC LIMIT 1 BY session_id LIMIT {limit:UInt32}`
+
+/** Ids of the first look of a filter, and how many times as many the next one goes through. */
+const filteredIds = 1_600
+const filteredMore = 8
+
 /** Finds a range that holds a full page, or as much as one request may look at. */
 export const rangeOf = Effect.fnUntraced(function*(query: SessionQuery) {
   const filtered = query.flagged !== undefined || query.minEvents > 0 || query.minPurchases > 0
   const look = yield* lookBack(query)
-  let ids = Math.min(idsMax, query.limit + 50)
-  for (;;) {
+  // Without a filter only tombstones are left out, for which the slack is.
+  if (!filtered) return yield* look(query.limit + 50)
+  for (let ids = filteredIds;; ids = Math.min(idsMax, ids * filteredMore)) {
     const range: SessionRange = yield* look(ids)
-    // Without a filter only tombstones are left out, for which the slack is.
-    if (range.atEnd || ids >= idsMax || !filtered) return range
-    const enough = yield* ask<{ readonly session_id: string }>(
-      `SELECT session_id FROM (${pageSql(query.flagged)})`,
+    const fitting = yield* ask<{ readonly session_id: string }>(
+      fittingSql(query.flagged),
       parametersOf(query, range.low)
     )
-    if (enough.length >= query.limit) return range
-    ids = Math.min(idsMax, ids * 16)
+    if (fitting.length >= query.limit) return { low: fitting.at(-1)!.session_id, atEnd: false }
+    if (range.atEnd || ids >= idsMax) return range
   }
 })
 

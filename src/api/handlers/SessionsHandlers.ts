@@ -139,30 +139,30 @@ ORDER BY event_ts, offset LIMIT {limit:UInt32}`
 /** Sessions of a visitor that are shown; the sums are of all. */
 const recentSessions = 50
 
-const totalsSql =
-  `SELECT count() AS sessions, sum(s.events) AS events, sum(s.clicks) AS clicks, sum(s.purchases) AS purchases,
-  sum(s.revenue) AS revenue, min(started_at) AS first_seen, max(ended_at) AS last_seen
-FROM sessions AS s WHERE visitor_id = {id:String}`
+/** One reading for both: the newest sessions, each with the sums of all. */
+const visitorSql =
+  `SELECT ${sessionColumns}, (count() OVER (), sum(s.events) OVER (), sum(s.clicks) OVER (), sum(s.purchases) OVER (),
+  toString(sum(s.revenue) OVER ()), min(s.started_at) OVER (), max(s.ended_at) OVER ()) AS totals
+FROM sessions AS s WHERE visitor_id = {id:String} ORDER BY session_id DESC LIMIT ${recentSessions}`
 
-interface Totals {
-  readonly sessions: number
-  readonly events: number
-  readonly clicks: number
-  readonly purchases: number
-  readonly revenue: string
-  readonly first_seen: string
-  readonly last_seen: string
-}
+type Totals = readonly [
+  sessions: number,
+  events: number,
+  clicks: number,
+  purchases: number,
+  revenue: string,
+  firstSeen: string,
+  lastSeen: string
+]
 
 const visitor = Effect.fnUntraced(function*(id: string) {
-  const [totals] = yield* ask<Totals>(totalsSql, { id })
-  if (totals === undefined || totals.sessions === 0) {
-    return yield* new NotFound({ detail: "No visitor of this id has been seen." })
-  }
-  const recent = yield* ask<typeof Session.Type>(
-    `SELECT ${sessionColumns} FROM sessions WHERE visitor_id = {id:String} ORDER BY session_id DESC LIMIT ${recentSessions}`,
-    { id }
-  )
+  const rows = yield* ask<typeof Session.Type & { readonly totals: Totals }>(visitorSql, { id })
+  if (rows.length === 0) return yield* new NotFound({ detail: "No visitor of this id has been seen." })
+  const [sessions, events, clicks, purchases, revenue, first_seen, last_seen] = rows[0]!.totals
+  const recent = rows.map((row): typeof Session.Type => {
+    const { totals: _, ...session } = row
+    return session
+  })
   const [findings, verdicts] = yield* Effect.all([
     ask<typeof Anomaly.Type>(
       `SELECT ${anomalyColumns} FROM anomalies WHERE visitor_id = {id:String} ORDER BY window_start DESC LIMIT 1000`,
@@ -171,7 +171,19 @@ const visitor = Effect.fnUntraced(function*(id: string) {
     verdictsOn(id, recent.map(({ session_id }) => session_id))
   ], { concurrency: 2 })
   return {
-    data: { visitor_id: id, ...totals, recent_sessions: recent, findings, verdicts },
+    data: {
+      visitor_id: id,
+      sessions,
+      events,
+      clicks,
+      purchases,
+      revenue,
+      first_seen,
+      last_seen,
+      recent_sessions: recent,
+      findings,
+      verdicts
+    },
     freshness: yield* freshness
   }
 })
