@@ -4,6 +4,8 @@
  * the page short; then a longer range is looked at, up to a limit, and the cursor says where to go on.
  */
 import { Effect } from "effect"
+import type { ApiSources } from "./ApiSources.ts"
+import type { TookTooLong, Unavailable } from "./contract/Problems.ts"
 import type { Session } from "./contract/SessionsGroup.ts"
 import { ask } from "./Question.ts"
 import type { Parameters } from "./Question.ts"
@@ -25,9 +27,6 @@ export interface SessionRange {
   /** Whether nothing lies below it. */
   readonly atEnd: boolean
 }
-
-/** Ids that one request looks at, at most. */
-export const idsMax = 50_000
 
 export const sessionColumns =
   `session_id, visitor_id, started_at, ended_at, duration_sec, events, clicks, carts, purchases,
@@ -67,61 +66,79 @@ const firstLookMs = 10_000
 const furtherMin = 2
 const furtherMax = 64
 
+/** How much further a look goes that found too little: as much as its findings let expect, with some to spare. */
+const furtherFor = (wanted: number, found: number): number =>
+  found === 0 ? furtherMax : Math.min(furtherMax, Math.max(furtherMin, 1.5 * wanted / found))
+
+/** The newest session that may be on the page, and the oldest of all. Both from the parts' own bounds: no row is read. */
+const spanOf = Effect.fnUntraced(function*(query: SessionQuery) {
+  const [span] = yield* ask<{ readonly oldest: string; readonly newest: string }>(spanSql)
+  const { newest, oldest } = span!
+  const top = newest === "" ? 0 : Math.min(timeOf(query.before), timeOf(newest) + 1)
+  /** Where a look of this length begins, and whether it reaches the end. */
+  return (lookMs: number) => {
+    const from = idAt(Math.max(0, top - lookMs))
+    const isLast = from <= query.from || from <= oldest || from === idAt(0)
+    return { from: isLast ? query.from : from, isLast }
+  }
+})
+
 /**
  * Looks back from `before` for so many ids, further and further: ids begin with their time, so a look reads the parts and granules of
  * that time only. Without it ClickHouse reads every id of the table, however few are asked for.
  */
-const lookBack = Effect.fnUntraced(function*(query: SessionQuery) {
-  const [span] = yield* ask<{ readonly oldest: string; readonly newest: string }>(spanSql)
-  const { newest, oldest } = span!
-  const top = newest === "" ? 0 : Math.min(timeOf(query.before), timeOf(newest) + 1)
-  let lookMs = firstLookMs
-  return Effect.fnUntraced(function*(ids: number) {
-    for (;;) {
-      const from = idAt(Math.max(0, top - lookMs))
-      const isLast = from <= query.from || from <= oldest || from === idAt(0)
-      const [reach] = yield* ask<{ readonly low: string; readonly found: number }>(reachSql, {
-        before: query.before,
-        from: isLast ? query.from : from,
-        ids
-      })
-      const { found, low } = reach!
-      if (found >= ids || isLast) return { low: found === 0 ? query.from : low, atEnd: found < ids }
-      lookMs *= found === 0 ? furtherMax : Math.min(furtherMax, Math.max(furtherMin, 1.5 * ids / found))
-    }
-  })
+const plainRange = Effect.fnUntraced(function*(query: SessionQuery, ids: number) {
+  const begin = yield* spanOf(query)
+  for (let lookMs = firstLookMs;;) {
+    const { from, isLast } = begin(lookMs)
+    const [reach] = yield* ask<{ readonly low: string; readonly found: number }>(reachSql, {
+      before: query.before,
+      from,
+      ids
+    })
+    const { found, low } = reach!
+    if (found >= ids || isLast) return { low: found === 0 ? query.from : low, atEnd: found < ids }
+    lookMs *= furtherFor(ids, found)
+  }
 })
 
 /**
- * The last id of a page among stored rows of any version, read without merging them: sessions grow, so hardly one fits that does not
+ * The ids of a page among stored rows of any version, read without merging or sorting them: sessions grow, so hardly one fits that does not
  * fit any more. Such a page is short, and its cursor goes on.
  */
 const fittingSql = (flagged: boolean | undefined): string =>
-  `SELECT session_id FROM sessions_raw
-WHERE session_id >= {low:String} AND session_id < {before:String} AND merged_into = '' AND ${filters}${
+  `SELECT count() AS looked, arraySlice(arrayReverseSort(groupUniqArrayIf(session_id, merged_into = '' AND ${filters}${
     flagged === undefined ? "" : ` AND session_id ${flagged ? "IN" : "NOT IN"} ${flaggedIds}`
-  } ORDER BY session_id DESC LIMIT 1 BY session_id LIMIT {limit:UInt32}`
+  })), 1, {limit:UInt32}) AS ids FROM sessions_raw WHERE session_id >= {low:String} AND session_id < {before:String}`
 
-/** Ids of the first look of a filter, and how many times as many the next one goes through. */
-const filteredIds = 1_600
-const filteredMore = 8
+/** Stored rows that one request with a filter looks at, more or less. */
+const rowsMax = 200_000
 
-/** Finds a range that holds a full page, or as much as one request may look at. */
-export const rangeOf = Effect.fnUntraced(function*(query: SessionQuery) {
-  const filtered = query.flagged !== undefined || query.minEvents > 0 || query.minPurchases > 0
-  const look = yield* lookBack(query)
-  // Without a filter only tombstones are left out, for which the slack is.
-  if (!filtered) return yield* look(query.limit + 50)
-  for (let ids = filteredIds;; ids = Math.min(idsMax, ids * filteredMore)) {
-    const range: SessionRange = yield* look(ids)
-    const fitting = yield* ask<{ readonly session_id: string }>(
+/** The same for sessions that fit a filter. */
+const filteredRange = Effect.fnUntraced(function*(query: SessionQuery) {
+  const begin = yield* spanOf(query)
+  for (let lookMs = firstLookMs;;) {
+    const { from, isLast } = begin(lookMs)
+    const [found] = yield* ask<{ readonly looked: number; readonly ids: ReadonlyArray<string> }>(
       fittingSql(query.flagged),
-      parametersOf(query, range.low)
+      parametersOf(query, from)
     )
-    if (fitting.length >= query.limit) return { low: fitting.at(-1)!.session_id, atEnd: false }
-    if (range.atEnd || ids >= idsMax) return range
+    const { ids, looked } = found!
+    if (ids.length >= query.limit) return { low: ids.at(-1)!, atEnd: false }
+    if (isLast || looked >= rowsMax) return { low: from, atEnd: isLast }
+    lookMs *= Math.min(
+      furtherFor(query.limit, ids.length),
+      looked === 0 ? furtherMax : Math.max(furtherMin, rowsMax / looked)
+    )
   }
 })
+
+/** Finds a range that holds a full page, or as much as one request may look at. */
+export const rangeOf = (query: SessionQuery): Effect.Effect<SessionRange, Unavailable | TookTooLong, ApiSources> =>
+  query.flagged !== undefined || query.minEvents > 0 || query.minPurchases > 0 ?
+    filteredRange(query) :
+    // Only tombstones are left out, for which the slack is.
+    plainRange(query, query.limit + 50)
 
 /** The id to go on below, or undefined at the end. */
 export const continuation = (
