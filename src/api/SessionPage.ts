@@ -26,6 +26,8 @@ export interface SessionRange {
   readonly low: string
   /** Whether nothing lies below it. */
   readonly atEnd: boolean
+  /** With a filter: the only ids in it that may fit. */
+  readonly ids?: ReadonlyArray<string>
 }
 
 export const sessionColumns =
@@ -47,14 +49,17 @@ const filters = `events >= {min_events:UInt32} AND purchases >= {min_purchases:U
 const flaggedIds =
   `(SELECT session_id FROM flagged_sessions WHERE session_id >= {low:String} AND session_id < {before:String})`
 
-export const pageSql = (flagged: boolean | undefined): string =>
+export const pageSql = (flagged: boolean | undefined, { ids }: SessionRange): string =>
   `SELECT ${sessionColumns} FROM sessions
-WHERE session_id >= {low:String} AND session_id < {before:String} AND ${filters}${
+WHERE session_id >= {low:String} AND session_id < {before:String}${
+    ids === undefined ? "" : " AND session_id IN {ids:Array(String)}"
+  } AND ${filters}${
     flagged === undefined ? "" : ` AND session_id ${flagged ? "IN" : "NOT IN"} ${flaggedIds}`
   } ORDER BY session_id DESC LIMIT {limit:UInt32}`
 
-export const parametersOf = (query: SessionQuery, low: string): Parameters => ({
+export const parametersOf = (query: SessionQuery, { ids, low }: Pick<SessionRange, "ids" | "low">): Parameters => ({
   low,
+  ...ids !== undefined && { ids },
   before: query.before,
   limit: query.limit,
   min_events: query.minEvents,
@@ -104,12 +109,15 @@ const plainRange = Effect.fnUntraced(function*(query: SessionQuery, ids: number)
 
 /**
  * The ids of a page among stored rows of any version, read without merging or sorting them: sessions grow, so hardly one fits that does not
- * fit any more. Such a page is short, and its cursor goes on.
+ * fit any more. Such a page is short, and its cursor goes on. What amendments made stands elsewhere, and may fit.
  */
 const fittingSql = (flagged: boolean | undefined): string =>
-  `SELECT count() AS looked, arraySlice(arrayReverseSort(groupUniqArrayIf(session_id, merged_into = '' AND ${filters}${
+  `SELECT count() AS looked, arraySlice(arrayReverseSort(arrayDistinct(arrayConcat(
+  groupUniqArrayIf(session_id, merged_into = '' AND ${filters}${
     flagged === undefined ? "" : ` AND session_id ${flagged ? "IN" : "NOT IN"} ${flaggedIds}`
-  })), 1, {limit:UInt32}) AS ids FROM sessions_raw WHERE session_id >= {low:String} AND session_id < {before:String}`
+  }),
+  (SELECT groupArray(session_id) FROM amended_sessions WHERE session_id >= {low:String} AND session_id < {before:String})
+))), 1, {limit:UInt32}) AS ids FROM sessions_raw WHERE session_id >= {low:String} AND session_id < {before:String}`
 
 /** Stored rows that one request with a filter looks at, more or less. */
 const rowsMax = 200_000
@@ -121,11 +129,11 @@ const filteredRange = Effect.fnUntraced(function*(query: SessionQuery) {
     const { from, isLast } = begin(lookMs)
     const [found] = yield* ask<{ readonly looked: number; readonly ids: ReadonlyArray<string> }>(
       fittingSql(query.flagged),
-      parametersOf(query, from)
+      parametersOf(query, { low: from })
     )
     const { ids, looked } = found!
-    if (ids.length >= query.limit) return { low: ids.at(-1)!, atEnd: false }
-    if (isLast || looked >= rowsMax) return { low: from, atEnd: isLast }
+    if (ids.length >= query.limit) return { low: ids.at(-1)!, atEnd: false, ids }
+    if (isLast || looked >= rowsMax) return { low: from, atEnd: isLast, ids }
     lookMs *= Math.min(
       furtherFor(query.limit, ids.length),
       looked === 0 ? furtherMax : Math.max(furtherMin, rowsMax / looked)

@@ -50,8 +50,8 @@ const list = Effect.fnUntraced(function*(given: ListQuery) {
   }
   const range = yield* rangeOf(query)
   return yield* answerRows<typeof Session.Type>({
-    sql: pageSql(query.flagged),
-    parameters: parametersOf(query, range.low),
+    sql: pageSql(query.flagged, range),
+    parameters: parametersOf(query, range),
     next: (rows) => {
       const id = continuation(query, range, rows)
       return id === undefined ? null : encodeCursor("sessions", [id])
