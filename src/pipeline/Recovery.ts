@@ -51,9 +51,10 @@ export const recover = Effect.fnUntraced(function*(
   const log = yield* EventLog
   const store = yield* StateStore
   const identity: FlushIdentity = { logId: log.logId, partitions: log.partitions, runId, settings }
-  yield* refuseDisagreement
-  const checkpoints = new Map((yield* store.checkpoints).map((checkpoint) => [checkpoint.partition, checkpoint]))
-  const ranges = yield* log.ranges
+  const [stored, ranges] = yield* Effect.all([store.checkpoints, log.ranges, refuseDisagreement], {
+    concurrency: "unbounded"
+  })
+  const checkpoints = new Map(stored.map((checkpoint) => [checkpoint.partition, checkpoint]))
   for (const checkpoint of checkpoints.values()) yield* refuseForeign(checkpoint, identity)
   // Side by side: a remote log takes its time for each.
   yield* Effect.forEach(
