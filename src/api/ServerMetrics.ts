@@ -147,6 +147,16 @@ const collected = ({ bytes, bytesInFlight, formats, recordsInFlight, statuses }:
   ].join("")
 }
 
+/** What a process without an API says of itself, in the same format. */
+export const figuresText = (
+  { collector, pipeline }: {
+    readonly collector: CollectorFigures | undefined
+    readonly pipeline: PipelineFigures | undefined
+  }
+): string => `${pipeline === undefined ? "" : own(pipeline)}${collector === undefined ? "" : collected(collector)}`
+
+export const metricsType = "text/plain; version=0.0.4; charset=utf-8"
+
 /** Without an answer of the warehouse there are still the figures of this process, and `guardian_warehouse_up 0`. */
 const text = Effect.gen(function*() {
   const { collector, pipeline } = yield* ApiSources.use((sources) =>
@@ -157,13 +167,11 @@ const text = Effect.gen(function*() {
     { labels: {}, value: reached._tag === "Some" ? 1 : 0 }
   ])
   const stored = reached._tag === "Some" ? reached.value : ""
-  return `${up}${stored}${pipeline === undefined ? "" : own(pipeline)}${
-    collector === undefined ? "" : collected(collector)
-  }${yield* PrometheusMetrics.format()}`
+  return `${up}${stored}${figuresText({ collector, pipeline })}${yield* PrometheusMetrics.format()}`
 })
 
 export const metricsLayer = HttpRouter.add(
   "GET",
   "/metrics",
-  Effect.map(text, (body) => HttpServerResponse.text(body, { contentType: "text/plain; version=0.0.4; charset=utf-8" }))
+  Effect.map(text, (body) => HttpServerResponse.text(body, { contentType: metricsType }))
 )

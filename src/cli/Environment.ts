@@ -146,7 +146,7 @@ export const processVariables = {
   healthPort: {
     name: "GUARDIAN_HEALTH_PORT",
     takes: port,
-    meaning: "Port on 127.0.0.1 where the roles pipeline and collector answer /livez and /readyz",
+    meaning: "Port on 127.0.0.1 where the roles pipeline and collector answer /livez, /readyz and /metrics",
     fallback: "none"
   },
   auditHour: {

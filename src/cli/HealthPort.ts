@@ -1,10 +1,11 @@
 /**
- * Where the roles that serve no API say whether they are well: /livez and /readyz on a port of the loopback, for whoever watches over
- * them on the same machine or in the same container.
+ * Where the roles that serve no API say whether they are well: /livez, /readyz and /metrics on a port of the loopback, for whoever watches
+ * over them on the same machine or in the same container.
  */
 import { Effect } from "effect"
 import type { Scope } from "effect"
 import { createServer } from "node:http"
+import { metricsType } from "../api/ServerMetrics.ts"
 import { processVariables, wholeNumber } from "./Environment.ts"
 import type { SettingsError } from "./Environment.ts"
 import { InstallationError } from "./Installation.ts"
@@ -15,9 +16,13 @@ export type Readiness = Effect.Effect<string>
 /** How long one look may take. */
 const readyWithin = "2 seconds"
 
-/** Answers until the scope ends; not at all unless a port is set. */
+/**
+ * Answers until the scope ends; not at all unless a port is set.
+ * @param metrics what the process says of itself, in Prometheus' text format
+ */
 export const answerHealth = Effect.fnUntraced(function*(
-  readiness: Readiness
+  readiness: Readiness,
+  metrics: () => string
 ): Effect.fn.Return<void, InstallationError | SettingsError, Scope.Scope> {
   const port = yield* wholeNumber(processVariables.healthPort)
   if (port === undefined) return
@@ -33,6 +38,10 @@ export const answerHealth = Effect.fnUntraced(function*(
       response.end(JSON.stringify(body))
     }
     if (request.url === "/livez") return say(200, { status: "alive" })
+    if (request.url === "/metrics") {
+      response.writeHead(200, { "content-type": metricsType, "cache-control": "no-store" })
+      return response.end(metrics())
+    }
     if (request.url !== "/readyz") return say(404, { status: "not found" })
     void Effect.runPromise(within).then((missing) =>
       missing === "" ? say(200, { status: "ready" }) : say(503, { status: "not ready", missing })

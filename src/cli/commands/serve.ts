@@ -1,6 +1,7 @@
 import { Effect, Layer, Option, Schedule } from "effect"
 import { Command, Flag } from "effect/cli"
 import { randomUUID } from "node:crypto"
+import { figuresText } from "../../api/ServerMetrics.ts"
 import { EventLog } from "../../log/EventLog.ts"
 import * as GroupMembership from "../../log/kafka/GroupMembership.ts"
 import type { PartitionGroup } from "../../log/PartitionGroup.ts"
@@ -44,14 +45,19 @@ export const serve = Command.make(
     if (role === "api") return yield* serveApi(dataDir, { httpPort, tcpPort }, apiPort)
     if (role === "collector") {
       return yield* Effect.provide(
-        Effect.scoped(Effect.andThen(collectorHealth, collecting)),
+        Effect.scoped(Effect.andThen(collectorHealth(board), collecting)),
         Layer.merge(logLayer(dataDir, partitions), registryLayer(dataDir))
       )
     }
     yield* refuseOwned(dataDir)
     const status = new PipelineStatus()
     yield* Effect.gen(function*() {
-      if (role === "pipeline") yield* answerHealth(Effect.sync(() => missingOf(status)))
+      if (role === "pipeline") {
+        yield* answerHealth(
+          Effect.sync(() => missingOf(status)),
+          () => figuresText({ pipeline: status, collector: undefined })
+        )
+      }
       yield* eventSchemaId
       const warehouse = yield* RunningWarehouse
       if (role === "all") yield* listening({ port: apiPort, pipeline: () => status, collector: () => board.counters })
@@ -73,10 +79,11 @@ export const serve = Command.make(
 ).pipe(Command.withDescription("Run warehouse, pipeline, collector and API until stopped"))
 
 /** The collector takes events when the log does. */
-const collectorHealth = Effect.gen(function*() {
+const collectorHealth = Effect.fnUntraced(function*(board: CollectorBoard) {
   const log = yield* EventLog
   yield* answerHealth(
-    Effect.match(log.ranges, { onSuccess: () => "", onFailure: ({ message }) => `the log: ${message}` })
+    Effect.match(log.ranges, { onSuccess: () => "", onFailure: ({ message }) => `the log: ${message}` }),
+    () => figuresText({ pipeline: undefined, collector: board.counters })
   )
 })
 

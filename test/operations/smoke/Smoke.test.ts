@@ -9,6 +9,7 @@ import { join } from "node:path"
 import type { SmokeReport } from "../../../src/operations/smoke/Smoke.ts"
 import { smokeVisitorPrefix } from "../../../src/operations/smoke/SmokeVisitor.ts"
 import { freePort } from "../../../src/warehouse/embedded/Ports.ts"
+import { metricsFaults } from "../../api/MetricsLint.ts"
 import { guardian } from "../../cli/GuardianProcess.ts"
 import type { Ended } from "../../cli/GuardianProcess.ts"
 import { runningRole } from "../../docker/RunningRole.ts"
@@ -153,6 +154,19 @@ describe("guardian smoke", () => {
         const keys = { GUARDIAN_SMOKE_WRITE_KEY: writeKey, GUARDIAN_SMOKE_READ_KEY: readKey }
         const good = yield* smoke(ports, keys, "--json", "--timeout", "60")
         assert.strictEqual(good.code, 0, good.stdout + good.stderr)
+
+        for (
+          const [port, name] of [
+            [health.pipeline, "guardian_flushes_total"],
+            [health.collector, "guardian_collector_events_total"]
+          ] as const
+        ) {
+          const metrics = yield* Effect.promise(() =>
+            fetch(`http://127.0.0.1:${port}/metrics`).then((answer) => answer.text())
+          )
+          assert.match(metrics, new RegExp(`^${name}.* [1-9]`, "m"))
+          assert.deepStrictEqual(metricsFaults(metrics), [])
+        }
 
         const noWriteKey = yield* smoke(ports, { ...keys, GUARDIAN_SMOKE_WRITE_KEY: "wrong" })
         assert.strictEqual(noWriteKey.code, 1)
