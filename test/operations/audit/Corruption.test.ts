@@ -106,7 +106,7 @@ const damages: ReadonlyArray<Damage> = [
     what: "a dead letter that nothing counts",
     target: "SELECT partition, offset FROM dead_letters FINAL",
     plant: (row) => [copy("dead_letters", "toUInt64(0) AS offset", at(row))],
-    found: { "stored records": 1 },
+    found: { "stored records": 1, "log content": 1 },
     shows: () => "dead_letters"
   },
   {
