@@ -29,7 +29,8 @@ let writes = 0
 
 // A pipe's writes are synchronous.
 const say = (what: string) => Effect.sync(() => process.stdout.write(`${what}\n`))
-const standStill = Effect.andThen(say("here"), Effect.never)
+// A process in which nothing is under way would end by itself.
+const standStill = Effect.andThen(say("here"), Effect.callback<never>(() => void setInterval(() => undefined, 1_000)))
 
 const mortal = (warehouse: Warehouse["Service"]): Warehouse["Service"] => ({
   ...warehouse,

@@ -58,9 +58,10 @@ describe("guardian audit", () => {
     expect(stdout).toMatch(
       /^FAIL {2}sessions: 1 differ of 31 examined\..*\n.*"stored":\{"visitor_id":"visitor-2".*"clicks":"11".*"clicks":"10"/m
     )
-    // The KPIs, which nobody has told, still have the clicks that its events make.
+    // The KPIs, which nobody has told, still have the clicks that its events make; so has the quarter of an hour that they are merged from.
+    expect(stdout).toMatch(/^FAIL {2}quarters: 1 differ/m)
     expect(stdout).toMatch(/^FAIL {2}kpis: 2 differ/m)
-    expect(stderr).toBe(`guardian: 2 of ${stdout.match(/^(ok|FAIL) /gm)!.length} checks found 3 differences\n`)
+    expect(stderr).toBe(`guardian: 3 of ${stdout.match(/^(ok|FAIL) /gm)!.length} checks found 4 differences\n`)
     expect(code).toBe(1)
   })
 
