@@ -102,7 +102,9 @@ const plainRange = Effect.fnUntraced(function*(query: SessionQuery, ids: number)
       ids
     })
     const { found, low } = reach!
-    if (found >= ids || isLast) return { low: found === 0 ? query.from : low, atEnd: found < ids }
+    if (found >= ids) return { low, atEnd: false }
+    // To the very end: what amendments made of late events alone has an id that is not among these.
+    if (isLast) return { low: query.from, atEnd: true }
     lookMs *= furtherFor(ids, found)
   }
 })
@@ -133,7 +135,8 @@ const filteredRange = Effect.fnUntraced(function*(query: SessionQuery) {
     )
     const { ids, looked } = found!
     if (ids.length >= query.limit) return { low: ids.at(-1)!, atEnd: false, ids }
-    if (isLast || looked >= rowsMax) return { low: from, atEnd: isLast, ids }
+    // A cursor is a whole id; no other one lies between the two.
+    if (isLast || looked >= rowsMax) return { low: isLast ? from : from.padEnd(idLength, "0"), atEnd: isLast, ids }
     lookMs *= Math.min(
       furtherFor(query.limit, ids.length),
       looked === 0 ? furtherMax : Math.max(furtherMin, rowsMax / looked)
@@ -157,6 +160,9 @@ export const continuation = (
   if (rows.length >= query.limit) return rows.at(-1)!.session_id
   return range.atEnd ? undefined : range.low
 }
+
+/** Hex digits. */
+const idLength = 32
 
 /** The first id that an opening event at this time could have: 12 hex digits of its epoch ms. */
 export const idAt = (epochMs: number): string => Math.floor(epochMs).toString(16).padStart(12, "0")

@@ -2,6 +2,7 @@
  * What a row says that the log says too, as bytes: once in SQL from the row, once from the decoded record. The first 8 bytes of their
  * MD5 stand for them (against chance, not against a forger, who could as well rewrite the log).
  */
+import { isUtf8 } from "node:buffer"
 import { hash } from "node:crypto"
 import type { EventBatch } from "../../domain/EventBatch.ts"
 import { placeStride, Text } from "../../domain/EventBatch.ts"
@@ -93,7 +94,18 @@ export const recordTables: ReadonlyArray<RecordTable> = [
       return true
     }
   },
-  { table: "rejected_records", time: "appended_at", fields: keptFields, write: writeKept },
+  {
+    table: "rejected_records",
+    time: "appended_at",
+    fields: { event_id: "event_id", visitor_id: "visitor_id", event_ts_ms: "toString(event_ts_ms)", ...keptFields },
+    write: (digest, events, index) => {
+      if (!holdsEvent(events, index)) return false
+      digest.text(events, index, Text.eventId)
+      digest.text(events, index, Text.visitorId)
+      digest.number(events.eventTs[index]!)
+      return writeKept(digest, events, index)
+    }
+  },
   { table: "dead_letters", time: "appended_at", fields: keptFields, write: writeKept }
 ]
 
@@ -121,11 +133,15 @@ export class ContentDigest {
     this.#starts = []
   }
 
+  /** As columns of texts keep it: what is no UTF-8 in it is replaced. */
   text(events: EventBatch, index: number, text: Text): void {
     const at = index * placeStride + text
     const start = events.places[at]!
-    this.#mark(events.places[at + 1]!)
-    this.#length += events.bytes.copy(this.#memory, this.#length, start, start + events.places[at + 1]!)
+    const end = start + events.places[at + 1]!
+    const bytes = events.bytes.subarray(start, end)
+    if (!isUtf8(bytes)) return this.bytes(Buffer.from(bytes.toString()))
+    this.#mark(end - start)
+    this.#length += events.bytes.copy(this.#memory, this.#length, start, end)
   }
 
   bytes(bytes: Uint8Array): void {

@@ -171,7 +171,7 @@ const damages: ReadonlyArray<Damage> = [
     what: "a rejected record whose time is good",
     target: "SELECT partition, offset FROM rejected_records FINAL",
     plant: (row) => [update("rejected_records", "event_ts_ms = toUnixTimestamp64Milli(appended_at)", at(row))],
-    found: { outcomes: 1 },
+    found: { outcomes: 1, "log content": 1 },
     shows: () => "no reason to reject it"
   },
   ...[
@@ -328,7 +328,7 @@ const contentChanges: ReadonlyArray<readonly [table: string, changes: ReadonlyAr
     "appended_at = appended_at + INTERVAL 1 MILLISECOND"
   ]],
   ["late_events", ["price = price + 0.0001", "currency = 'XAU'", "category = 'another'", "original = '0'"]],
-  ["rejected_records", ["value = 'x'", "headers = map('x', '1')"]],
+  ["rejected_records", ["visitor_id = 'another'", "headers = map('x', '1')"]],
   ["dead_letters", ["value = 'x'", "key = 'x'", "headers = map('x', '1')"]]
 ]
 
@@ -376,9 +376,18 @@ layer(whole, { excludeTestServices: true, timeout: 120_000 })("an audit finds", 
           yield* warehouse.command(update(table, change, at(row)))
         }
       }
-      const report = yield* auditOf({ log, registry, warehouse }, { checks: [logContent] })
-      assert.deepStrictEqual(differencesOf(report), { "log content": planted.length })
-      const [check] = report.checks
+      // In one look, and in chunks that are no whole number of its runs.
+      const [report, inChunks] = yield* Effect.all(
+        [undefined, 50].map((sliceEventsMax) =>
+          auditOf({ log, registry, warehouse }, { checks: [logContent], sliceEventsMax })
+        )
+      )
+      assert.deepStrictEqual(differencesOf(report!), { "log content": planted.length })
+      assert.deepStrictEqual(
+        [inChunks!.checks[0]!.examined, inChunks!.checks[0]!.differences],
+        [report!.checks[0]!.examined, planted.length]
+      )
+      const [check] = report!.checks
       assert.deepStrictEqual(
         new Map(check!.sample.map((row) => [`${row["table"]} ${row["partition"]} ${row["offset"]}`, row["field"]])),
         new Map(planted)

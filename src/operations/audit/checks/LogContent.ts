@@ -39,7 +39,7 @@ export const logContent: Check = {
       }
       const decoder = new EventDecoder((yield* SchemaRegistry).byId)
       const look = new Look(context, decoder)
-      for (const chunk of chunksOf(yield* offsetsOfScope(context), log.partitions, context.sliceEventsMax * 10)) {
+      for (const chunk of wholeRuns(yield* offsetsOfScope(context), log.partitions, context.sliceEventsMax * 10)) {
         yield* look.at(chunk)
       }
       return look.result
@@ -78,6 +78,12 @@ const offsetsOfScope = Effect.fnUntraced(function*(
   )
   return { from: Math.floor(Number(row!["begin"]) / runLength) * runLength, to: Number(row!["end"]) }
 })
+
+/** Chunks of whole runs that read some `recordsMax` records of all partitions together. */
+const wholeRuns = ({ from, to }: Offsets, partitions: number, recordsMax: number): ReadonlyArray<Offsets> => {
+  const step = Math.max(1, Math.floor(recordsMax / partitions / runLength)) * runLength
+  return chunksOf({ from, to }, 1, step)
+}
 
 /** Rows of one table and one partition within a chunk of offsets, by run. */
 class Runs {
@@ -244,10 +250,13 @@ class Look {
            AND offset < ${below(this.#context)} AND ${inScope(this.#context, table)} ORDER BY offset ${modestly}`
       )
       const records = new Map<number, ReadonlyArray<string> | undefined>()
-      const start = yield* this.#read(partition, { from, to: from + runLength }, (events) => {
+      // Up to the checkpoint: before it there is a record for certain, and behind it one may never come.
+      const checkpoint = this.#context.partitions.find((each) => each.partition === partition)!.offset
+      const to = Math.min(from + runLength, checkpoint)
+      const start = yield* this.#read(partition, { from, to }, (events) => {
         for (let i = 0; i < events.count; i++) {
           const offset = events.offsets[i]!
-          if (offset >= from + runLength) break
+          if (offset >= to) break
           this.#digest.begin()
           records.set(offset, table.write(this.#digest, events, i) ? this.#digest.fields() : undefined)
         }
