@@ -6,7 +6,9 @@ import { Warehouse } from "../../../warehouse/Warehouse.ts"
 import type { AuditContext } from "../AuditContext.ts"
 import { idPrefix, modestly, time } from "../AuditContext.ts"
 import type { CheckResult } from "../Check.ts"
-import { uncheckedOf } from "../Check.ts"
+import { together, uncheckedOf } from "../Check.ts"
+import { readJudgements } from "./FlaggedSessions.ts"
+import type { Judgements } from "./FlaggedSessions.ts"
 import { repeatMs } from "./LateRepeats.ts"
 
 /** Days of the reporting zone that one query looks at together. */
@@ -22,13 +24,15 @@ export interface Run {
  */
 export const decidedDays = Effect.fnUntraced(function*(
   context: AuditContext,
-  look: (runs: ReadonlyArray<Run>) => Effect.Effect<CheckResult, WarehouseError, Warehouse>,
+  look: (run: Run, judgements: Judgements) => Effect.Effect<CheckResult, WarehouseError, Warehouse>,
   only = "1"
 ): Effect.fn.Return<CheckResult, WarehouseError, Warehouse> {
   for (let looks = 1;; looks++) {
     const { backlog, revisions } = yield* kpiState
     const isIdle = backlog === ""
-    const found = yield* look(yield* runsOf(context, isIdle, only))
+    const judgements = yield* readJudgements
+    const runs = yield* runsOf(context, isIdle, only)
+    const found = together(yield* Effect.forEach(runs, (run) => look(run, judgements)))
     if (found.differences > 0 && looks < looksMax) {
       const after = yield* kpiState
       if (!isIdle || after.backlog !== "" || after.revisions !== revisions) {

@@ -9,8 +9,8 @@ import { Warehouse } from "../../../warehouse/Warehouse.ts"
 import { isNoSmokeSql } from "../../smoke/SmokeVisitor.ts"
 import { modestly } from "../AuditContext.ts"
 import type { Check, CheckResult, Difference } from "../Check.ts"
-import { differencesShownMax, together } from "../Check.ts"
-import { flaggedSql, readJudgements } from "./FlaggedSessions.ts"
+import { differencesShownMax } from "../Check.ts"
+import { flaggedSql } from "./FlaggedSessions.ts"
 import type { Judgements } from "./FlaggedSessions.ts"
 import type { Run } from "./KpiDays.ts"
 import { amount, bySegment, dateOf, decidedDays, reporting, span } from "./KpiDays.ts"
@@ -20,12 +20,7 @@ export const kpis: Check = {
   name: "kpis",
   promise: "The KPIs of each day that is decided are those of its events and sessions, with bots and without",
   needsEvents: true,
-  run: (context): Effect.Effect<CheckResult, WarehouseError, Warehouse> =>
-    decidedDays(context, (runs) =>
-      Effect.gen(function*() {
-        const judgements = yield* readJudgements
-        return together(yield* Effect.forEach(runs, (run) => ofRun(run, judgements)))
-      }))
+  run: (context): Effect.Effect<CheckResult, WarehouseError, Warehouse> => decidedDays(context, ofRun)
 }
 
 const ofRun = Effect.fnUntraced(function*(

@@ -9,7 +9,7 @@ import { isNoSmokeSql } from "../../smoke/SmokeVisitor.ts"
 import { modestly } from "../AuditContext.ts"
 import type { Check, CheckResult } from "../Check.ts"
 import { differencesShownMax, together } from "../Check.ts"
-import { flaggedSql, readJudgements } from "./FlaggedSessions.ts"
+import { flaggedSql } from "./FlaggedSessions.ts"
 import type { Judgements } from "./FlaggedSessions.ts"
 import type { Run } from "./KpiDays.ts"
 import { amount, decidedDays, inRun, reporting, span } from "./KpiDays.ts"
@@ -20,14 +20,11 @@ export const quarters: Check = {
   promise: "The quarters of an hour from which days are merged hold what their events and sessions say",
   needsEvents: true,
   run: (context): Effect.Effect<CheckResult, WarehouseError, Warehouse> =>
-    decidedDays(context, (runs) =>
-      Effect.gen(function*() {
-        const judgements = yield* readJudgements
-        const looks = runs.flatMap((run) =>
-          [eventsOf, lateOf, sessionsOf].map((of) => compare(of(run, judgements), run))
-        )
-        return together(yield* Effect.all(looks))
-      }))
+    decidedDays(context, (run, judgements) =>
+      Effect.map(
+        Effect.forEach([eventsOf, lateOf, sessionsOf], (of) => compare(of(run, judgements), run)),
+        together
+      ))
 }
 
 /** What a table holds of each quarter and segment, and what it must hold. */

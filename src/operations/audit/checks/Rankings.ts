@@ -8,7 +8,7 @@ import { isNoSmokeSql } from "../../smoke/SmokeVisitor.ts"
 import { modestly } from "../AuditContext.ts"
 import type { Check, CheckResult } from "../Check.ts"
 import { differencesShownMax, together } from "../Check.ts"
-import { flaggedSql, readJudgements } from "./FlaggedSessions.ts"
+import { flaggedSql } from "./FlaggedSessions.ts"
 import type { Judgements } from "./FlaggedSessions.ts"
 import type { Run } from "./KpiDays.ts"
 import { amount, dateOf, decidedDays, inRun, reporting, span } from "./KpiDays.ts"
@@ -18,14 +18,14 @@ export const rankings: Check = {
   promise: "The hours, items and categories of each day are those of its events, with bots and without",
   needsEvents: true,
   run: (context): Effect.Effect<CheckResult, WarehouseError, Warehouse> =>
-    decidedDays(context, (runs) =>
-      Effect.gen(function*() {
-        const judgements = yield* readJudgements
-        const looks = runs.flatMap((run) =>
-          [hoursSql, itemsSql, categoriesSql].map((sql) => compare(sql(run, eventsSql(run, judgements)), run))
-        )
-        return together(yield* Effect.all(looks))
-      }), areRanked)
+    decidedDays(context, (run, judgements) =>
+      Effect.map(
+        Effect.forEach(
+          [hoursSql, itemsSql, categoriesSql],
+          (sql) => compare(sql(run, eventsSql(run, judgements)), run)
+        ),
+        together
+      ), areRanked)
 }
 
 /** Rankings follow some seconds behind the figures of their day. */
