@@ -57,9 +57,8 @@ const newestDaySql =
 const backlogSql = "SELECT stage, waiting FROM kpi_backlog WHERE waiting > 0"
 
 const progressSql = `
-SELECT partition, max(offset) AS next_offset, argMax(watermark_ms, c.offset) AS watermark_ms,
-  CAST(argMax(counters, c.offset), 'Map(String, UInt64)') AS counters
-FROM checkpoints AS c GROUP BY partition ORDER BY partition`
+SELECT partition, offset AS next_offset, watermark_ms, CAST(counters, 'Map(String, UInt64)') AS counters
+FROM newest_checkpoints ORDER BY partition`
 
 /** What every answer carries. A partition without an event yet does not hold the watermark back: quiet ones have none. */
 export const freshness: Effect.Effect<FreshnessValue, Unavailable | TookTooLong, FreshData> = Effect.gen(function*() {

@@ -50,10 +50,8 @@ const flaggedIds =
   `(SELECT session_id FROM flagged_sessions WHERE session_id >= {low:String} AND session_id < {before:String})`
 
 export const pageSql = (flagged: boolean | undefined, { ids }: SessionRange): string =>
-  `SELECT ${sessionColumns} FROM sessions
-WHERE session_id >= {low:String} AND session_id < {before:String}${
-    ids === undefined ? "" : " AND session_id IN {ids:Array(String)}"
-  } AND ${filters}${
+  `SELECT ${sessionColumns} FROM ${ids === undefined ? "sessions" : "listed_sessions(ids = {ids:Array(String)})"}
+WHERE session_id >= {low:String} AND session_id < {before:String} AND ${filters}${
     flagged === undefined ? "" : ` AND session_id ${flagged ? "IN" : "NOT IN"} ${flaggedIds}`
   } ORDER BY session_id DESC LIMIT {limit:UInt32}`
 
@@ -66,8 +64,9 @@ export const parametersOf = (query: SessionQuery, { ids, low }: Pick<SessionRang
   min_purchases: query.minPurchases
 })
 
-/** How far back the first look goes, and how much further the next, at least and at most. */
+/** How far back the first look goes, with a filter and without, and how much further the next, at least and at most. */
 const firstLookMs = 10_000
+const firstFilteredLookMs = 30_000
 const furtherMin = 2
 const furtherMax = 64
 
@@ -127,7 +126,7 @@ const rowsMax = 200_000
 /** The same for sessions that fit a filter. */
 const filteredRange = Effect.fnUntraced(function*(query: SessionQuery) {
   const begin = yield* spanOf(query)
-  for (let lookMs = firstLookMs;;) {
+  for (let lookMs = firstFilteredLookMs;;) {
     const { from, isLast } = begin(lookMs)
     const [found] = yield* ask<{ readonly looked: number; readonly ids: ReadonlyArray<string> }>(
       fittingSql(query.flagged),

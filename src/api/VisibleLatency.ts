@@ -44,7 +44,7 @@ export class EndsWaitedFor {
   }
 }
 
-const offsetsSql = "SELECT partition, max(offset) AS next FROM checkpoints GROUP BY partition"
+const offsetsSql = "SELECT partition, offset AS next FROM newest_checkpoints"
 
 /** Looks as long as the layer lives, where the log is at hand. */
 export const visibleLatencyLayer: Layer.Layer<never, never, ApiSources> = Layer.effectDiscard(Effect.gen(function*() {

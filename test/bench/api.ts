@@ -1,5 +1,5 @@
 /**
- * npm run bench:api -- [--days 100] [--sessions 20000] [--seconds 10] [--connections 4] [--rate 15000]
+ * npm run bench:api -- [--days 100] [--sessions 20000] [--seconds 10] [--connections 1] [--rate 15000] [--only PART_OF_A_PATH]
  *
  * Latency of the API over days of so many sessions of five events, one question after the other, by autocannon, while a pipeline takes in
  * `rate` events per second (0: none) and the KPI views keep up with it. Sender, pipeline, server, ClickHouse and autocannon share the
@@ -35,8 +35,9 @@ const { values } = parseArgs({
     days: { type: "string", default: "100" },
     sessions: { type: "string", default: "20000" },
     seconds: { type: "string", default: "10" },
-    connections: { type: "string", default: "4" },
-    rate: { type: "string", default: "15000" }
+    connections: { type: "string", default: "1" },
+    rate: { type: "string", default: "15000" },
+    only: { type: "string", default: "" }
   }
 })
 const days = Number(values.days)
@@ -117,7 +118,7 @@ const program = Effect.gen(function*() {
   const [before, began] = [flushes.at(-1)?.received ?? 0, performance.now()]
   const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}/api/v1/`
   const rows: Array<Record<string, unknown>> = []
-  for (const [path, aimMs] of questions) {
+  for (const [path, aimMs] of questions.filter(([path]) => path.includes(values.only))) {
     const found = yield* Effect.promise(() =>
       autocannon({ url: url + path, connections: Number(values.connections), duration: Number(values.seconds) })
     )

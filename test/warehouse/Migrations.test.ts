@@ -97,7 +97,9 @@ layer(TemporaryWarehouse, { excludeTestServices: true })("migrate", (it) => {
         "kpi_backlog",
         "kpi_frontier",
         "late_events",
+        "listed_sessions",
         "migrations",
+        "newest_checkpoints",
         "pipeline_runs",
         "plan_event_quarters",
         "plan_session_quarters",
@@ -124,7 +126,8 @@ layer(TemporaryWarehouse, { excludeTestServices: true })("migrate", (it) => {
         "standing_verdicts",
         "touched_days",
         "touched_quarters",
-        "verdicts"
+        "verdicts",
+        "visitor_sessions"
       ])
       assert.isTrue(found.every((row) => row["explained"] === 1))
       assert.deepStrictEqual(

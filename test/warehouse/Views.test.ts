@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import { defaultCoreSettings } from "../../src/domain/Settings.ts"
 import type { Column } from "../../src/warehouse/TableBlock.ts"
 import type { Warehouse } from "../../src/warehouse/Warehouse.ts"
+import { sameSessions } from "../support/SessionViews.ts"
 import { freshWarehouse, TemporaryWarehouse } from "../support/TemporaryWarehouse.ts"
 
 const dayMs = 86_400_000
@@ -102,8 +103,10 @@ layer(TemporaryWarehouse, { excludeTestServices: true })("views", (it) => {
       assert.deepStrictEqual(yield* shown("true"), [{ session_id: living, version: "9" }])
       // The index on started_at finds the old version's row only; it must not come back from the dead.
       assert.deepStrictEqual(yield* shown("started_at >= '2024-01-01 00:05:00'"), [])
+      assert.lengthOf(yield* sameSessions(warehouse), 1)
       yield* warehouse.command("OPTIMIZE TABLE sessions_raw FINAL")
       yield* sessions(warehouse, [{ id: absorbed, version: 4 }])
+      assert.lengthOf(yield* sameSessions(warehouse), 1)
       assert.deepStrictEqual(yield* shown("true"), [{ session_id: living, version: "9" }])
     }))
 
@@ -131,6 +134,47 @@ layer(TemporaryWarehouse, { excludeTestServices: true })("views", (it) => {
         [1, 900, Number.MIN_SAFE_INTEGER]
       ])
       assert.deepStrictEqual(yield* open, [false, true, true, true])
+      yield* sameSessions(warehouse)
+    }))
+
+  it.effect("know the newest checkpoint of each partition, read only those of the last hour, and never go back", () =>
+    Effect.gen(function*() {
+      const warehouse = yield* freshWarehouse
+      const { gapMs, latenessMs } = defaultCoreSettings
+      const now = firstDay + 10 * 3_600_000
+      const edge = (watermark: number) => watermark - latenessMs - gapMs
+      const newest = Effect.map(
+        warehouse.query("SELECT partition, offset, watermark_ms, counters['accepted'] AS n FROM newest_checkpoints"),
+        (rows) => rows.map((row) => [row["partition"], Number(row["offset"]), Number(row["watermark_ms"]), row["n"]])
+      )
+      const open = Effect.map(
+        warehouse.query("SELECT is_open FROM sessions ORDER BY session_id"),
+        (rows) => rows.map((row) => row["is_open"])
+      )
+      assert.deepStrictEqual(yield* newest, [])
+      // Partition 1 has been quiet for hours.
+      yield* checkpoints(warehouse, [[0, 100, now - 5, now - 4 * 3_600_000], [1, 70, now - 9, now - 4 * 3_600_000]])
+      yield* checkpoints(warehouse, [[0, 300, now, now], [0, 200, now - 1, now]])
+      const without = [[0, 300, now, "300"], [1, 70, now - 9, "70"]]
+      assert.deepStrictEqual(yield* newest, without)
+      yield* sessions(warehouse, [
+        { id: sessionId(1), version: 1, endedAt: edge(now) - 1, partition: 0 },
+        { id: sessionId(2), version: 1, endedAt: edge(now - 9) - 1, partition: 1 },
+        { id: sessionId(3), version: 1, endedAt: edge(now - 9), partition: 1 }
+      ])
+      assert.deepStrictEqual(yield* open, [false, false, true])
+      yield* warehouse.command(
+        `INSERT INTO kpi_frontier (pass, partitions, offsets, closed_ms, written_at)
+         VALUES (1, [0, 1], [300, 70], [${edge(now)}, ${edge(now - 9)}], fromUnixTimestamp64Milli(${now}, 'UTC'))`
+      )
+      assert.deepStrictEqual(yield* newest, without)
+      assert.deepStrictEqual(yield* open, [false, false, true])
+      yield* checkpoints(warehouse, [[0, 400, now + 1, now + 1]])
+      assert.deepStrictEqual(yield* newest, [[0, 400, now + 1, "400"], [1, 70, now - 9, "70"]])
+      yield* sameSessions(warehouse)
+      // What says that it was written hours before the newest ones is not looked for.
+      yield* checkpoints(warehouse, [[1, 80, now - 8, now - 4 * 3_600_000]])
+      assert.deepStrictEqual(yield* newest, [[0, 400, now + 1, "400"], [1, 70, now - 9, "70"]])
     }))
 
   it.effect("show the findings that stand", () =>
@@ -194,7 +238,9 @@ const aliases = (warehouse: Warehouse["Service"], rows: ReadonlyArray<readonly [
     ]
   })
 
-const checkpoints = (warehouse: Warehouse["Service"], rows: ReadonlyArray<readonly [number, number, number]>) =>
+type CheckpointRow = readonly [partition: number, offset: number, watermark: number, writtenAt?: number]
+
+const checkpoints = (warehouse: Warehouse["Service"], rows: ReadonlyArray<CheckpointRow>) =>
   warehouse.insert({
     table: "checkpoints",
     rows: rows.length,
@@ -202,6 +248,12 @@ const checkpoints = (warehouse: Warehouse["Service"], rows: ReadonlyArray<readon
       { name: "partition", type: "UInt16", values: rows.map(([partition]) => partition) },
       counts("offset", rows.map(([, offset]) => offset)),
       { name: "watermark_ms", type: "Int64", values: rows.map(([, , watermark]) => watermark) },
+      times("written_at", rows.map(([, , , writtenAt]) => writtenAt ?? firstDay)),
+      {
+        name: "counters",
+        type: "Map(String, UInt64)",
+        values: rows.map(([, offset]) => new Map([["accepted", BigInt(offset)]]))
+      },
       strings("settings", rows.map(() => JSON.stringify(defaultCoreSettings)))
     ]
   })

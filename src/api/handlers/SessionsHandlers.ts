@@ -139,17 +139,14 @@ ORDER BY event_ts, offset LIMIT {limit:UInt32}`
 /** Sessions of a visitor that are shown; the sums are of all. */
 const recentSessions = 50
 
-/**
- * One reading for both: the newest sessions, each with the sums of all. By ids, which the index on visitors finds: merging versions by a
- * condition that is not the key reads much of the newest days.
- */
+/** One reading for both: the newest sessions, each with the sums of all. */
 const visitorSql =
   `SELECT ${sessionColumns}, (count() OVER (), sum(s.events) OVER (), sum(s.clicks) OVER (), sum(s.purchases) OVER (),
   toString(sum(s.revenue) OVER ()), min(s.started_at) OVER (), max(s.ended_at) OVER ()) AS totals
-FROM sessions AS s WHERE session_id IN (
-  SELECT session_id FROM sessions_raw WHERE visitor_id = {id:String}
-  UNION ALL SELECT session_id FROM amended_sessions WHERE visitor_id = {id:String}
-) ORDER BY session_id DESC LIMIT ${recentSessions}`
+FROM visitor_sessions(visitor_id = {id:String}) AS s ORDER BY session_id DESC LIMIT ${recentSessions}`
+
+const visitorFindingsSql =
+  `SELECT ${anomalyColumns} FROM anomalies WHERE visitor_id = {id:String} ORDER BY window_start DESC LIMIT 1000`
 
 type Totals = readonly [
   sessions: number,
@@ -162,20 +159,17 @@ type Totals = readonly [
 ]
 
 const visitor = Effect.fnUntraced(function*(id: string) {
-  const rows = yield* ask<typeof Session.Type & { readonly totals: Totals }>(visitorSql, { id })
+  const [rows, findings] = yield* Effect.all([
+    ask<typeof Session.Type & { readonly totals: Totals }>(visitorSql, { id }),
+    ask<typeof Anomaly.Type>(visitorFindingsSql, { id })
+  ], { concurrency: 2 })
   if (rows.length === 0) return yield* new NotFound({ detail: "No visitor of this id has been seen." })
   const [sessions, events, clicks, purchases, revenue, first_seen, last_seen] = rows[0]!.totals
   const recent = rows.map((row): typeof Session.Type => {
     const { totals: _, ...session } = row
     return session
   })
-  const [findings, verdicts] = yield* Effect.all([
-    ask<typeof Anomaly.Type>(
-      `SELECT ${anomalyColumns} FROM anomalies WHERE visitor_id = {id:String} ORDER BY window_start DESC LIMIT 1000`,
-      { id }
-    ),
-    verdictsOn(id, recent.map(({ session_id }) => session_id))
-  ], { concurrency: 2 })
+  const verdicts = yield* verdictsOn(id, recent.map(({ session_id }) => session_id))
   return {
     data: {
       visitor_id: id,

@@ -9,6 +9,7 @@ import { previewAmendment } from "../../../src/operations/late/Preview.ts"
 import { setVerdict } from "../../../src/operations/verdicts/Verdicts.ts"
 import { Warehouse, WarehouseError } from "../../../src/warehouse/Warehouse.ts"
 import { changesBetween, changesPreviewed, figuresBySegment } from "../../support/PreviewedChanges.ts"
+import { sameSessions } from "../../support/SessionViews.ts"
 import { TemporaryWarehouse } from "../../support/TemporaryWarehouse.ts"
 import type { KpiPlace } from "../../warehouse/kpi/KpiPlace.ts"
 import { click, kpiPlace } from "../../warehouse/kpi/KpiPlace.ts"
@@ -69,7 +70,7 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 120_000 })("late
         const truth = (isAmended: boolean) =>
           place.truth({ timeZone: "UTC", verdicts: [], isCrawler, isAmended: () => isAmended })
         assert.deepStrictEqual(before, yield* truth(false))
-        const sessions = yield* place.warehouse.query("SELECT * FROM sessions ORDER BY session_id")
+        const sessions = yield* sameSessions(place.warehouse)
         const preview = yield* inPlace(place, previewAmendment("2026-01-05"))
         assert.deepStrictEqual([preview.status, preview.events, preview.waiting], ["final", 3, 0])
         assert.deepStrictEqual(yield* place.settled, before)
@@ -83,6 +84,7 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 120_000 })("late
           changesPreviewed(preview),
           changesBetween(figuresBefore, yield* figuresBySegment(place.warehouse))
         )
+        yield* sameSessions(place.warehouse)
         const [ada] = yield* place.warehouse.query(
           "SELECT session_id, events, toString(started_at) AS started, entry_url, exit_url, unique_items, revenue, late_events " +
             "FROM sessions WHERE visitor_id = 'ada'"
@@ -118,7 +120,7 @@ layer(TemporaryWarehouse, { excludeTestServices: true, timeout: 120_000 })("late
 
         yield* inPlace(place, revertAmendment(made.amendmentId, { reason: "counted by hand already", author: "linus" }))
         assert.deepStrictEqual(yield* place.settled, before)
-        assert.deepStrictEqual(yield* place.warehouse.query("SELECT * FROM sessions ORDER BY session_id"), sessions)
+        assert.deepStrictEqual(yield* sameSessions(place.warehouse), sessions)
         assert.deepStrictEqual((yield* shown(place, "reopened_by")).map((row) => row["reopened_by"]), [
           "linus",
           "linus"
