@@ -61,5 +61,8 @@ const lineOf = (step: LoadStep): string => {
     `visible after p50 ${count(step.visibleP50Ms)}, p95 ${count(step.visibleP95Ms)}, p99 ${
       count(step.visibleP99Ms)
     } ms; ` +
+    (step.shownP95Ms === undefined ?
+      "" :
+      `in the API after p50 ${count(step.shownP50Ms!)}, p95 ${count(step.shownP95Ms)} ms; `) +
     `appends p95 ${count(step.appendP95Ms)} ms`
 }

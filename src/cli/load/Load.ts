@@ -15,6 +15,7 @@ import { stepOf } from "../../operations/load/Step.ts"
 import { Warehouse } from "../../warehouse/Warehouse.ts"
 import { eventSchemaId, InstallationError } from "../Installation.ts"
 import type { LogKind } from "../LogChoice.ts"
+import { probeApi } from "./ApiProbe.ts"
 import { loadPartitions, loadPlace } from "./LoadPlace.ts"
 
 export interface LoadOptions {
@@ -72,12 +73,14 @@ const makeStep = Effect.fnUntraced(function*(
   yield* seen(sights, sending)
   yield* Effect.sleep(warmSeconds * 1_000)
   const from = yield* Clock.currentTimeMillis
-  yield* Effect.raceFirst(Effect.sleep(seconds * 1_000), Fiber.join(sending))
+  const shown: Array<number> = []
+  const asking = through === "collector" ? probeApi(place, (ms) => shown.push(ms)) : Effect.never
+  yield* Effect.raceFirst(Effect.sleep(seconds * 1_000), Effect.raceFirst(Fiber.join(sending), asking))
   const to = yield* Clock.currentTimeMillis
   yield* Effect.sleep(afterMs)
   yield* Deferred.succeed(stop, undefined)
   yield* Fiber.interrupt(sending)
-  return stepOf(ledger, sights, { from, to, recordsPerSecond })
+  return stepOf(ledger, sights, { from, to, recordsPerSecond, shown })
 })
 
 const oneEach = Array.from({ length: loadPartitions }, () => 1)

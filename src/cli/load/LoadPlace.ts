@@ -39,6 +39,7 @@ export const loadPlace = Effect.fnUntraced(function*({ collector, log }: LoadPla
         GUARDIAN_LOG: log,
         ...(cluster !== undefined && { GUARDIAN_KAFKA_BROKERS: cluster.brokers.join(",") }),
         GUARDIAN_API_PORT: "0",
+        GUARDIAN_API_READ_KEYS: "",
         GUARDIAN_COLLECTOR_PORT: "0"
       }, collector ? "all" : "pipeline")
     ),
@@ -48,11 +49,12 @@ export const loadPlace = Effect.fnUntraced(function*({ collector, log }: LoadPla
   const port = collector ?
     Number(yield* found(serving, () => /Collector at http:\/\/[^:]+:(\d+)/.exec(serving.output)?.[1])) :
     0
+  const api = collector ? yield* found(serving, () => /API and dashboard at (\S+)/.exec(serving.output)?.[1]) : ""
   yield* found(serving, () => /processing /.test(serving.output) ? true : undefined)
   const attached = yield* EmbeddedWarehouse.attach(paths(directory).warehouse)
   if (Option.isNone(attached)) return yield* notReady(serving)
   const warehouse = yield* ClickHouseWarehouse.make(attached.value.address("reader"))
-  return { services, warehouse, collect: collectorAt(port) }
+  return { services, warehouse, api, collect: collectorAt(port) }
 })
 
 const brokers = Effect.acquireRelease(

@@ -14,6 +14,9 @@ export interface LoadStep {
   readonly visibleP50Ms: number
   readonly visibleP95Ms: number
   readonly visibleP99Ms: number
+  /** From the answer to a POST to visible in the query API, ms; only through the collector, one event each second. */
+  readonly shownP50Ms?: number
+  readonly shownP95Ms?: number
   readonly appendP95Ms: number
   readonly isHeld: boolean
 }
@@ -25,7 +28,13 @@ const rateShareMin = 0.97
 export const stepOf = (
   ledger: Ledger,
   sights: ReadonlyArray<Sight>,
-  { from, recordsPerSecond, to }: { readonly from: number; readonly to: number; readonly recordsPerSecond: number }
+  { from, recordsPerSecond, shown = [], to }: {
+    readonly from: number
+    readonly to: number
+    readonly recordsPerSecond: number
+    /** What the query API took to show events, ms. */
+    readonly shown?: ReadonlyArray<number>
+  }
 ): LoadStep => {
   const acknowledged = sum(ledger.endAt(to)) - sum(ledger.endAt(from))
   const acknowledgedPerSecond = acknowledged / ((to - from) / 1_000)
@@ -41,6 +50,7 @@ export const stepOf = (
     visibleP50Ms: quantile(visible, 0.5),
     visibleP95Ms: quantile(visible, 0.95),
     visibleP99Ms: quantile(visible, 0.99),
+    ...shown.length > 0 && { shownP50Ms: quantile(shown, 0.5), shownP95Ms: quantile(shown, 0.95) },
     appendP95Ms: quantile(took, 0.95),
     isHeld: acknowledgedPerSecond >= rateShareMin * recordsPerSecond && lagEnd <= lagSecondsMax * recordsPerSecond
   }

@@ -55,6 +55,11 @@ describe("a step", () => {
     expect(stepOf(ledger, sights(100), span)).toMatchObject({ isHeld: true, lagEnd: 101, acknowledgedPerSecond: 100 })
     expect(stepOf(ledger, sights(300), span).isHeld).toBe(false)
     expect(stepOf(ledger, [], span).isHeld).toBe(false)
+    expect(stepOf(ledger, sights(100), span)).not.toHaveProperty("shownP95Ms")
+    expect(stepOf(ledger, sights(100), { ...span, shown: [30, 10, 20] })).toMatchObject({
+      shownP50Ms: 20,
+      shownP95Ms: 30
+    })
   })
 
   it("is not held when the log acknowledges too little", () => {
