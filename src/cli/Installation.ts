@@ -11,7 +11,9 @@ import { avroSchema } from "../domain/ClickEvent.ts"
 import { EventLog } from "../log/EventLog.ts"
 import * as FileSchemaRegistry from "../log/FileSchemaRegistry.ts"
 import * as KafkaEventLog from "../log/kafka/KafkaEventLog.ts"
+import type { HttpSchemaRegistryOptions } from "../log/registry/HttpSchemaRegistry.ts"
 import * as HttpSchemaRegistry from "../log/registry/HttpSchemaRegistry.ts"
+import * as RememberedSchemas from "../log/registry/RememberedSchemas.ts"
 import { SchemaRegistry } from "../log/SchemaRegistry.ts"
 import * as SqliteEventLog from "../log/sqlite/SqliteEventLog.ts"
 import { eventSubject } from "../log/WireFormat.ts"
@@ -182,8 +184,14 @@ export const registryLayer = (dataDirectory: string) =>
     Effect.map(httpRegistry, (options) =>
       options === undefined ?
         FileSchemaRegistry.layer({ directory: paths(dataDirectory).registry }) :
-        HttpSchemaRegistry.layer(options))
+        rememberingRegistry(dataDirectory, options))
   )
+
+const rememberingRegistry = (dataDirectory: string, options: HttpSchemaRegistryOptions) =>
+  RememberedSchemas.layer({
+    directory: RememberedSchemas.folderOf(paths(dataDirectory).registry, options.url),
+    tell: Effect.logWarning
+  }).pipe(Layer.provide(HttpSchemaRegistry.layer(options)))
 
 /** The id of our own schema, registered when it is new. A registry that is away is waited for. */
 export const eventSchemaId = Effect.gen(function*() {

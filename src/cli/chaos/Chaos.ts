@@ -84,7 +84,11 @@ const underTraffic = Effect.fnUntraced(
     yield* until(() => showsUpTo(sights, ends), "not everything was processed", place)
     yield* Fiber.interrupt(watching)
     const countedFrom = fault.countedFrom === "fault" ? brokenAt : mendedAt
-    const recovery = recoveryOf(ledger, sights, { from: countedFrom, recordsPerSecond })
+    const recovery = recoveryOf(ledger, sights, {
+      from: countedFrom,
+      recordsPerSecond,
+      isOver: fault.countedFrom === "end"
+    })
     const overAt = countedFrom + Math.max(0, recovery.allPartitionsMs ?? sentTo - countedFrom)
     const steady = appendFigures(ledger.appends, brokenAt - steadyMs / 2, brokenAt)
     const during = appendFigures(ledger.appends, brokenAt, Math.max(overAt, mendedAt))

@@ -9,6 +9,11 @@ export interface Sight {
 
 /** Milliseconds; undefined: it did not come to that. */
 export interface Recovery {
+  /**
+   * Until the database showed any record that it had not shown when the fault was over: work goes on, at what waited longest. Not said where
+   * recovery counts from the fault itself: what was under way then may still be shown.
+   */
+  readonly goesOnMs: number | undefined
   /** Until the first row of a record that was sent afterwards. */
   readonly firstRowMs: number | undefined
   /** Until every partition had shown one: what the fault cost whoever waits for their own event. */
@@ -22,7 +27,12 @@ export interface Recovery {
 export const recoveryOf = (
   ledger: Ledger,
   sights: ReadonlyArray<Sight>,
-  { from, recordsPerSecond }: { readonly from: number; readonly recordsPerSecond: number }
+  { from, isOver, recordsPerSecond }: {
+    readonly from: number
+    readonly recordsPerSecond: number
+    /** Whether the fault was over then. */
+    readonly isOver: boolean
+  }
 ): Recovery => {
   const targets = ledger.firstAfter(from)
   const shown = targets.map((target, partition) =>
@@ -33,11 +43,16 @@ export const recoveryOf = (
   const acknowledged = targets.every((target) => target !== undefined) ?
     Math.max(...targets.map((target) => target!.acknowledgedAt)) :
     undefined
+  const before = isOver ? sights.findLast(({ at }) => at <= from) : undefined
+  const goesOn = before === undefined ?
+    undefined :
+    sights.find((sight) => sight.at > from && sight.next.some((next, partition) => next > before.next[partition]!))
   const caughtUp = all === undefined ?
     undefined :
     sights.find((sight) => sight.at >= all && lagAt(ledger, sight) <= 2 * recordsPerSecond)?.at
   const since = (at: number | undefined) => at === undefined ? undefined : at - from
   return {
+    goesOnMs: since(goesOn?.at),
     firstRowMs: since(known.length === 0 ? undefined : Math.min(...known)),
     allPartitionsMs: since(all),
     acknowledgedMs: since(acknowledged),

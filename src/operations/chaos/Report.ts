@@ -45,7 +45,9 @@ export const reportText = (report: FaultReport): string => {
     } dead-lettered`,
     `  lost ${report.lost}, appended twice ${report.appendedTwice}, uncounted ${report.uncounted}, counted twice ${report.countedTwice}; ` +
     contentText(report),
-    `  first new row after ${ms(report.firstRowMs)}, in all partitions after ${ms(report.allPartitionsMs)} ` +
+    `  goes on after ${ms(report.goesOnMs)}; a row of an event sent afterwards after ${
+      ms(report.firstRowMs)
+    }, in all partitions after ${ms(report.allPartitionsMs)} ` +
     `(of it ${ms(report.acknowledgedMs)} until the log acknowledged again everywhere); caught up after ${
       ms(report.caughtUpMs)
     }`,
@@ -81,25 +83,25 @@ export const reportMarkdown = (
 ): string => {
   const [first] = reports
   const head =
-    "| fault | acknowledged | lost | counted twice | content | first new row | all partitions | of it the log | caught up | append p95 before / during |"
+    "| fault | acknowledged | lost | counted twice | content | goes on | first row sent afterwards | all partitions | of it the log | caught up | append p95 before / during |"
   return [
     "# Chaos report",
     "",
     `${machine}. ${installation}; ${count(first?.recordsPerSecond ?? 0)} messy events/s, ` +
     `${
       first?.seconds ?? 0
-    } s after each fault. Recovery is counted until every partition shows a row of an event sent after the fault.`,
+    } s after each fault. Work goes on when the database shows anything that it did not show when the fault was over; recovery is counted until every partition shows a row of an event sent after the fault.`,
     "",
     head,
-    `|${" --- |".repeat(10)}`,
+    `|${" --- |".repeat(11)}`,
     ...reports.map((report) =>
       `| ${report.fault} | ${count(report.acknowledged)} | ${
         report.lost + report.uncounted
-      } | ${report.countedTwice} | ${contentWord(report)} | ${ms(report.firstRowMs)} | ${
-        ms(report.allPartitionsMs)
-      } | ${ms(report.acknowledgedMs)} | ${ms(report.caughtUpMs)} | ${ms(report.appendP95Before)} / ${
-        ms(report.appendP95During)
-      } |`
+      } | ${report.countedTwice} | ${contentWord(report)} | ${
+        report.goesOnMs === undefined ? "" : ms(report.goesOnMs)
+      } | ${ms(report.firstRowMs)} | ${ms(report.allPartitionsMs)} | ${ms(report.acknowledgedMs)} | ${
+        ms(report.caughtUpMs)
+      } | ${ms(report.appendP95Before)} / ${ms(report.appendP95During)} |`
     ),
     "",
     ...reports.map((report) => `- ${report.fault}: ${report.what}.`),

@@ -68,18 +68,26 @@ describe("recovery", () => {
       { at: 3_000, next: [20, 11] },
       { at: 4_000, next: [39, 39] }
     ]
-    expect(recoveryOf(ledger, sights, { from: 1_000, recordsPerSecond: 10 })).toEqual({
+    const recovery = recoveryOf(ledger, sights, { from: 1_000, recordsPerSecond: 10, isOver: true })
+    expect(recovery).toEqual({
+      goesOnMs: 500,
       firstRowMs: 1_000,
       allPartitionsMs: 3_000,
       acknowledgedMs: 110,
       caughtUpMs: 3_000
+    })
+    // What was under way at the fault may still be shown.
+    expect(recoveryOf(ledger, sights, { from: 1_000, recordsPerSecond: 10, isOver: false })).toEqual({
+      ...recovery,
+      goesOnMs: undefined
     })
   })
 
   it("says never when a partition shows nothing", () => {
     const { allPartitionsMs, caughtUpMs, firstRowMs } = recoveryOf(ledgerOf(2), [{ at: 9_000, next: [90, 3] }], {
       from: 1_000,
-      recordsPerSecond: 10
+      recordsPerSecond: 10,
+      isOver: true
     })
     expect(firstRowMs).toBe(8_000)
     expect(allPartitionsMs).toBeUndefined()
@@ -88,7 +96,7 @@ describe("recovery", () => {
 
   it("tells the log's share apart", () => {
     const ledger = ledgerOf(1, { awayFrom: 1_000, awayTo: 4_000 })
-    const { acknowledgedMs } = recoveryOf(ledger, [], { from: 999, recordsPerSecond: 10 })
+    const { acknowledgedMs } = recoveryOf(ledger, [], { from: 999, recordsPerSecond: 10, isOver: false })
     expect(acknowledgedMs).toBe(3_001)
     expect(appendFigures(ledger.appends, 0, 1_000)).toEqual({ p95Ms: 10, maxMs: 10 })
     expect(appendFigures(ledger.appends, 1_000, 4_000).maxMs).toBe(3_000)
@@ -122,6 +130,7 @@ describe("the report", () => {
     outcomes: { accepted: 1_234, duplicate: 0, late: 0, rejected: 0, dead_lettered: 0 },
     uncounted: 0,
     countedTwice: 0,
+    goesOnMs: 7,
     firstRowMs: 10,
     allPartitionsMs: 20,
     acknowledgedMs: 5,
@@ -156,6 +165,6 @@ describe("the report", () => {
       line
     ) => line.startsWith("|"))
     expect(new Set(table.map((line) => line.split("|").length)).size).toBe(1)
-    expect(table.at(-1)).toContain("| kill-broker | 1,234 | 0 | 0 | same | 10 ms | 20 ms | 5 ms | never |")
+    expect(table.at(-1)).toContain("| kill-broker | 1,234 | 0 | 0 | same | 7 ms | 10 ms | 20 ms | 5 ms | never |")
   })
 })
