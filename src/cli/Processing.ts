@@ -18,6 +18,7 @@ import { Warehouse } from "../warehouse/Warehouse.ts"
 import { migrated } from "./commands/migrate.ts"
 import { coreSettings, processVariables, reportingSettings, wholeNumber } from "./Environment.ts"
 import { deadLetterSink, ownPipeline, RunningWarehouse } from "./Installation.ts"
+import { inTerms } from "./Terms.ts"
 
 /** The longest that background work stands still for a start, and how often it is looked whether it is over. */
 const startWithin = "1 minute"
@@ -77,10 +78,10 @@ export const process = Effect.fnUntraced(function*(options: ProcessingOptions) {
   const stop = yield* Deferred.make<void>()
   // In a scope of its own, so that an interruption of the caller does not reach it before it was asked to stop.
   const scope = yield* Scope.make()
-  const once = (stop: Deferred.Deferred<void>, partitions?: ReadonlyArray<Partition>) =>
+  const once = (stop: Deferred.Deferred<void>, runId: string, partitions?: ReadonlyArray<Partition>) =>
     run({
       settings,
-      runId: randomUUID(),
+      runId,
       status: options.status,
       until: options.until,
       stop,
@@ -93,10 +94,12 @@ export const process = Effect.fnUntraced(function*(options: ProcessingOptions) {
       recordsInMemoryMax: options.recordsInMemoryMax,
       visitorsInMemoryMax
     })
-  const fiber = yield* (options.group === undefined ? once(stop) : inTerms(options, options.group, stop, once)).pipe(
-    Effect.raceFirst(warehouse.failed),
-    Effect.forkIn(scope)
-  )
+  const fiber = yield* (options.group === undefined ?
+    once(stop, randomUUID()) :
+    inTerms({ status: options.status, group: options.group, stop, once })).pipe(
+      Effect.raceFirst(warehouse.failed),
+      Effect.forkIn(scope)
+    )
   yield* Fiber.join(fiber).pipe(
     Effect.onInterrupt(() => Effect.andThen(Deferred.succeed(stop, undefined), Fiber.await(fiber))),
     Effect.ensuring(Scope.close(scope, Exit.void))
@@ -104,32 +107,3 @@ export const process = Effect.fnUntraced(function*(options: ProcessingOptions) {
 }, Effect.scoped) satisfies (
   options: ProcessingOptions
 ) => Effect.Effect<void, unknown, EventLog | StateStore | SchemaRegistry | RunningWarehouse | Warehouse>
-
-/**
- * One run per term of the group: when partitions change hands, what was read is flushed, and the next run begins at the checkpoints
- * of the partitions that are ours then.
- */
-const inTerms = Effect.fnUntraced(function*<E, R>(
-  { status }: ProcessingOptions,
-  group: PartitionGroup,
-  stop: Deferred.Deferred<void>,
-  once: (stop: Deferred.Deferred<void>, partitions: ReadonlyArray<Partition>) => Effect.Effect<void, E, R>
-) {
-  const stopped = Deferred.await(stop)
-  const next = (term: number) => Effect.raceFirst(group.after(term), Effect.as(stopped, undefined))
-  for (let assignment = yield* next(0); assignment !== undefined;) {
-    const { partitions, term } = assignment
-    yield* Effect.logInfo(`partitions of this process: ${partitions.length === 0 ? "none" : partitions.join(", ")}`)
-    if (partitions.length === 0) {
-      status.state = "idle"
-      assignment = yield* next(term)
-      continue
-    }
-    const stopTerm = yield* Deferred.make<void>()
-    const fiber: Fiber.Fiber<void, E> = yield* Effect.forkChild(once(stopTerm, partitions))
-    const ended = Effect.andThen(Fiber.join(fiber), Effect.never)
-    assignment = yield* Effect.raceFirst(next(term), ended)
-    yield* Deferred.succeed(stopTerm, undefined)
-    yield* Fiber.join(fiber)
-  }
-})

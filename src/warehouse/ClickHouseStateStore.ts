@@ -59,7 +59,7 @@ const make = Effect.fnUntraced(
 )
 
 const checkpointsSql = `
-SELECT partition, offset, watermark_ms, counters, decision_hash, record_hash, log_id, partitions, settings, core_version
+SELECT partition, offset, watermark_ms, counters, decision_hash, record_hash, log_id, partitions, settings, core_version, run_id
 FROM checkpoints FINAL
 WHERE (partition, offset) IN (SELECT partition, max(offset) FROM checkpoints GROUP BY partition)
 ORDER BY partition`
@@ -94,7 +94,8 @@ const checkpointOf = (row: Readonly<Record<string, unknown>>): Checkpoint => {
     logId: String(row["log_id"]),
     partitions: Number(row["partitions"]),
     settings: String(row["settings"]),
-    coreVersion: Number(row["core_version"])
+    coreVersion: Number(row["core_version"]),
+    runId: String(row["run_id"])
   }
 }
 

@@ -21,6 +21,8 @@ export interface Checkpoint {
   /** JSON of CoreSettings. */
   readonly settings: string
   readonly coreVersion: number
+  /** The run that wrote it. */
+  readonly runId: string
 }
 
 /**

@@ -15,7 +15,7 @@ const subject = "clickstream-value"
 type State = "there" | "away" | "frozen" | "forbidden"
 
 /** A registry as of a process that was just started, before the same folder. */
-const started = Effect.fnUntraced(function*(directory: string, registry: SchemaRegistry["Service"]) {
+const started = (directory: string, registry: SchemaRegistry["Service"]) => {
   const place = { state: "there" as State, told: 0, asked: 0 }
   const during = <A, E>(answer: Effect.Effect<A, E>): Effect.Effect<A, E | RegistryError> =>
     Effect.suspend((): Effect.Effect<A, E | RegistryError> => {
@@ -40,7 +40,7 @@ const started = Effect.fnUntraced(function*(directory: string, registry: SchemaR
       })
   })
   return { place, made }
-})
+}
 
 const fileRegistry = Effect.gen(function*() {
   const directory = yield* testFolder
@@ -52,12 +52,12 @@ describe("a registry that is remembered", () => {
     Effect.gen(function*() {
       const registry = yield* fileRegistry
       const directory = join(yield* testFolder, "made")
-      const first = yield* started(directory, registry)
+      const first = started(directory, registry)
       const id = yield* first.made.register(subject, avroSchema)
       assert.deepStrictEqual(yield* first.made.byId(id), avroSchema)
       assert.strictEqual(first.place.told, 0)
       for (const state of ["away", "frozen"] as const) {
-        const { made, place } = yield* started(directory, registry)
+        const { made, place } = started(directory, registry)
         place.state = state
         assert.deepStrictEqual(yield* made.byId(id), avroSchema)
         assert.strictEqual(yield* made.register(subject, avroSchema), id)
@@ -70,7 +70,7 @@ describe("a registry that is remembered", () => {
     Effect.gen(function*() {
       const registry = yield* fileRegistry
       const directory = yield* testFolder
-      const { made, place } = yield* started(directory, registry)
+      const { made, place } = started(directory, registry)
       assert.isUndefined(yield* made.byId(7))
       place.state = "away"
       assert.strictEqual((yield* Effect.flip(made.byId(7))).message, "away")
@@ -87,7 +87,7 @@ describe("a registry that is remembered", () => {
     Effect.gen(function*() {
       const registry = yield* fileRegistry
       const directory = yield* testFolder
-      const first = yield* started(directory, registry)
+      const first = started(directory, registry)
       const id = yield* first.made.register(subject, avroSchema)
       writeFileSync(join(directory, `schema-${id}.json`), JSON.stringify("string"))
       assert.deepStrictEqual(yield* first.made.byId(id), avroSchema)
@@ -99,7 +99,7 @@ describe("a registry that is remembered", () => {
     Effect.gen(function*() {
       const registry = yield* fileRegistry
       const directory = yield* testFolder
-      const { made, place } = yield* started(directory, registry)
+      const { made, place } = started(directory, registry)
       const id = yield* made.register(subject, avroSchema)
       yield* made.byId(id)
       for (const damage of ["", '{"type":', "7", "null"]) {
@@ -111,7 +111,7 @@ describe("a registry that is remembered", () => {
       }
       mkdirSync(join(directory, "folder"))
       writeFileSync(join(directory, "file"), "")
-      const hindered = yield* started(join(directory, "file", "below"), registry)
+      const hindered = started(join(directory, "file", "below"), registry)
       assert.deepStrictEqual(yield* hindered.made.byId(id), avroSchema)
     }).pipe(Effect.scoped))
 

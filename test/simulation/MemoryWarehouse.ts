@@ -99,7 +99,8 @@ export class MemoryWarehouse {
       logId: row["log_id"],
       partitions: row["partitions"],
       settings: row["settings"],
-      coreVersion: row["core_version"]
+      coreVersion: row["core_version"],
+      runId: row["run_id"]
     }))
   }
 
