@@ -12,7 +12,7 @@ import {
   HttpServerResponse
 } from "effect/http"
 import { HttpApiError } from "effect/http-api"
-import { BadParameters, BodyTooLarge, ForeignRequest, NotFound } from "./contract/Problems.ts"
+import { BadParameters, BodyTooLarge, ForeignRequest, NotFound, UnsupportedMediaType } from "./contract/Problems.ts"
 import { isLoopback } from "./Keys.ts"
 import { requests, requestSeconds } from "./ServerMetrics.ts"
 
@@ -30,11 +30,13 @@ export const guardLayer = (host: string) =>
       Effect.gen(function*() {
         const request = yield* HttpServerRequest.HttpServerRequest
         const startedAt = yield* Clock.currentTimeMillis
-        const response = yield* answered(
+        const given = yield* answered(
           request,
           host,
           Effect.provideService(handler, HttpIncomingMessage.MaxBodySize, ByteSize.kibibytes(bodyKibibytesMax))
         )
+        // Said by the library, as text.
+        const response = given.status === 415 ? yield* unsupported : given
         const tookMs = (yield* Clock.currentTimeMillis) - startedAt
         const path = request.url.split("?", 1)[0]!
         yield* note(request.method, path, response.status, tookMs)
@@ -47,6 +49,10 @@ export const guardLayer = (host: string) =>
       }),
     { global: true }
   )
+
+const unsupported = HttpServerRespondable.toResponse(
+  new UnsupportedMediaType({ detail: "A body must come as application/json." })
+)
 
 const commonHeaders = {
   "x-content-type-options": "nosniff",

@@ -51,7 +51,8 @@ export const collect = Effect.fnUntraced(function*(
   if (settings.keysRequired && !keys().some(({ revoked_at }) => revoked_at === undefined)) {
     return yield* new InstallationError({
       message: isLoopback(host) ?
-        `${collectorVariables.keys.name} asks for write keys and there is none: make one with guardian keys add NAME.` :
+        `Write keys are asked for (${collectorVariables.keys.name}, or ${processVariables.collectorProxies.name}) and there is none: ` +
+        "make one with guardian keys add NAME." :
         `The collector would listen on ${host}, where strangers can send: make a write key first, with guardian keys add NAME, ` +
         `or name one in ${collectorVariables.writeKeys.name}.`
     })
@@ -89,11 +90,14 @@ const settingsOf = Effect.fnUntraced(function*(dataDirectory: string, host: stri
       message: `${collectorVariables.keys.name} cannot be off on ${host}: strangers can send there`
     })
   }
+  const proxies = (yield* wholeNumber(processVariables.collectorProxies)) ?? 0
   const origins = (yield* text(collectorVariables.origins)).split(",").map((origin) => origin.trim())
   return {
-    keysRequired: mode === "required" || (mode === "auto" && !isLoopback(host)),
+    // Behind a proxy on this machine loopback is where strangers come from.
+    keysRequired: mode === "required" || (mode === "auto" && (proxies > 0 || !isLoopback(host))),
+    keysRead: mode !== "off",
     origins: origins.filter((origin) => origin !== ""),
-    proxies: (yield* wholeNumber(processVariables.collectorProxies)) ?? 0,
+    proxies,
     visitorSecret: yield* collectorSecret(dataDirectory),
     limits: defaultLimits
   } satisfies CollectorSettings

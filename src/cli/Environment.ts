@@ -167,7 +167,8 @@ export const collectorVariables = {
   keys: {
     name: "GUARDIAN_COLLECTOR_KEYS",
     takes: word("auto", "required", "off"),
-    meaning: "required, off, or auto: write keys are asked for unless it listens on loopback",
+    meaning:
+      "required, off, or auto: write keys are asked for unless it listens on loopback without a proxy; where there are any, those that come are checked",
     fallback: "auto"
   },
   writeKeys: {

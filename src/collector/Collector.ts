@@ -127,7 +127,9 @@ class Collector {
       return Effect.ensuring(
         Effect.gen({ self: this }, function*() {
           const { headers } = request
-          const presented = this.#options.settings.keysRequired ? presentedKey(headers, query) : undefined
+          const { keysRead, keysRequired } = this.#options.settings
+          const isRead = keysRequired || (keysRead && this.#options.keys().length > 0)
+          const presented = isRead ? presentedKey(headers, query) : undefined
           const receivedAt = epochMillis(yield* Clock.currentTimeMillis)
           let sender = presented === undefined ? undefined : yield* this.#admit(presented, origin, receivedAt)
           if (this.#intake.isFull(receivedAt)) return yield* Effect.fail(Refusal.full)
@@ -135,9 +137,9 @@ class Collector {
           const submission = Buffer.isBuffer(body) ?
             format.read(this.#arrival(request, path, query, body, receivedAt)) :
             refused(body.fault, body.bytes)
-          if (sender === undefined && this.#options.settings.keysRequired) {
-            if (submission.writeKey === undefined) return yield* Effect.fail(keyMissing)
-            sender = yield* this.#admit(submission.writeKey, origin, receivedAt)
+          if (sender === undefined && isRead) {
+            if (submission.writeKey !== undefined) sender = yield* this.#admit(submission.writeKey, origin, receivedAt)
+            else if (keysRequired) return yield* Effect.fail(keyMissing)
           }
           return yield* this.#store(format, submission, sender, receivedAt)
         }),

@@ -3,6 +3,8 @@
 export interface CollectorSettings {
   /** Write keys are asked for. Off on loopback unless told otherwise, never off elsewhere. */
   readonly keysRequired: boolean
+  /** Where they are not required: one that comes must still be good, as long as there are any. */
+  readonly keysRead: boolean
   /** Origins (`https://shop.example`) whose pages may send; empty: any. Requests without an `Origin` are not pages. */
   readonly origins: ReadonlyArray<string>
   /** Proxies in front that append to `X-Forwarded-For`; 0: the connection's address is the sender's. */

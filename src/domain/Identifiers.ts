@@ -4,14 +4,19 @@
 import { Schema } from "effect"
 import { hash } from "node:crypto"
 
-/** Who did it; the log's partition key. 1 to 128 UTF-16 units. */
-export const VisitorId = Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(128)).pipe(
-  Schema.brand("VisitorId")
+/** Half of a surrogate pair has no bytes of its own in UTF-8: ids that differ by one would be the same in the log. */
+const Id = Schema.String.check(
+  Schema.isMinLength(1),
+  Schema.isMaxLength(128),
+  Schema.makeFilter((text: string) => text.isWellFormed(), { expected: "text without halves of surrogate pairs" })
 )
+
+/** Who did it; the log's partition key. 1 to 128 UTF-16 units. */
+export const VisitorId = Id.pipe(Schema.brand("VisitorId"))
 export type VisitorId = typeof VisitorId.Type
 
 /** The sender's idempotency key, unique within a visitor while lateness remembers it. 1 to 128 UTF-16 units. */
-export const EventId = Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(128)).pipe(Schema.brand("EventId"))
+export const EventId = Id.pipe(Schema.brand("EventId"))
 export type EventId = typeof EventId.Type
 
 /** 12 hex digits of the opening event's epoch milliseconds + 20 hex digits of a hash: ids are in time order. */

@@ -2,8 +2,8 @@
 import { Effect, Schedule } from "effect"
 import type { PipelineStatus } from "./PipelineStatus.ts"
 
-/** Waits from 50 ms to 5 s between attempts, jittered, as long as waiting can heal it. */
-const outageSchedule = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("5 seconds")]).pipe(
+/** Waits from 50 ms to 1 s between attempts, jittered, as long as waiting can heal it. */
+const outageSchedule = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("1 second")]).pipe(
   Schedule.jittered
 )
 

@@ -145,7 +145,8 @@ layer(ShopOpen, { excludeTestServices: true, timeout: "4 minutes" })("the API", 
       assert.deepStrictEqual(bots.data.map(({ visitor_id }) => visitor_id), ["bot"])
       const rest = yield* client.sessions.list({ query: { limit: 100, flagged: "false" } })
       assert.strictEqual(rest.data.length, all.length - 1)
-      const day = yield* client.sessions.list({ query: { limit: 100, from: "2026-03-02", to: "2026-03-03" } })
+      const [from, to] = ["2026-03-02T00:00:00Z", "2026-03-03T00:00:00+00:00"]
+      const day = yield* client.sessions.list({ query: { limit: 100, from, to } })
       assert.deepStrictEqual(day.data.map(({ visitor_id }) => visitor_id), ["bob", "ada"])
     }))
 

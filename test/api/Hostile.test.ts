@@ -239,6 +239,18 @@ layer(Opened, { excludeTestServices: true, timeout: "4 minutes" })("a stranger",
       assert.strictEqual((yield* raw(url, "/api/v1/stats", { host: "evil.example" })).status, 403)
       const wrong = yield* request(`${url}/api/v1/stats`, { method: "DELETE" })
       assert.deepStrictEqual([wrong.status, wrong.headers.get("allow")], [405, "GET"])
+      const kind = yield* request(`${url}/api/v1/verdicts`, { method: "POST", body: "a=b" })
+      assert.deepStrictEqual([kind.status, kind.headers.get("content-type")], [415, "application/problem+json"])
+      for (
+        const query of [
+          "from=2026-02-30T00:00:00Z",
+          "from=2026-03-02",
+          "to=2026-03-02T25:00:00Z",
+          "from=2026-03-03T00:00:00Z&to=2026-03-02T00:00:00Z"
+        ]
+      ) {
+        assert.strictEqual((yield* request(`${url}/api/v1/sessions?${query}`)).status, 400, query)
+      }
     }))
 
   it.effect("is kept out without a key where there are keys", () =>

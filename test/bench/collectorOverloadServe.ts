@@ -22,7 +22,14 @@ const program = Effect.gen(function*() {
   const node = createServer({ keepAliveTimeout: connectionLimits.keepAliveMs })
   const context = yield* Layer.build(NodeHttpServer.layerServer(() => node, { host: "127.0.0.1", port: 0 }))
   yield* serve({
-    settings: { keysRequired: false, origins: [], proxies: 0, visitorSecret: "bench", limits: defaultLimits },
+    settings: {
+      keysRequired: false,
+      keysRead: false,
+      origins: [],
+      proxies: 0,
+      visitorSecret: "bench",
+      limits: defaultLimits
+    },
     schemaId: 1,
     keys: () => [],
     eventsPerSecond: 1,

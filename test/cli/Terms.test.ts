@@ -25,10 +25,18 @@ const makePlace = Effect.gen(function*() {
       }),
     advise: () => undefined
   }
-  const assign = (...partitions: ReadonlyArray<number>) =>
+  /** Goes on when the place looks as expected: so many runs, so many of them over, and so many times that checkpoints were asked for. */
+  const assign = (partitions: ReadonlyArray<number>, runs: number, asked: number, over = runs - 1) =>
     Effect.suspend(() => {
       assignments.push({ term: assignments.length + 1, partitions: partitions as ReadonlyArray<Partition> })
-      return Effect.andThen(news.open, Effect.sleep(30))
+      return Effect.andThen(
+        news.open,
+        Effect.repeat(Effect.sleep(5), {
+          until: () =>
+            place.runs.length === runs && place.asked === asked &&
+            place.runs.filter(({ isOver }) => isOver).length === over
+        })
+      )
     })
   const checkpoints = new Map<number, Checkpoint>()
   const place = { runs: [] as Array<{ runId: string; partitions: string; isOver: boolean }>, outages: 0, asked: 0 }
@@ -79,18 +87,17 @@ describe("terms of a group", () => {
   it.live("with the same partitions are one run, as long as nobody else has written of them", () =>
     Effect.gen(function*() {
       const { assign, end, place, write } = yield* makePlace
-      yield* assign(0, 1)
+      yield* assign([0, 1], 1, 0)
       write(place.runs[0]!.runId, 0, 1)
       // Somebody else's partition is none of our business.
       write("another", 2)
-      yield* assign(0, 1)
+      yield* assign([0, 1], 1, 1)
       place.outages = 1
-      yield* assign(0, 1)
-      yield* Effect.sleep(300)
+      yield* assign([0, 1], 1, 3)
+      yield* assign([0, 1], 1, 4)
       assert.deepStrictEqual(shapes(place.runs), ["0,1"])
-      assert.strictEqual(place.asked, 3)
       write("another", 1)
-      yield* assign(0, 1)
+      yield* assign([0, 1], 2, 5)
       assert.deepStrictEqual(shapes(place.runs), ["0,1 over", "0,1"])
       assert.notStrictEqual(place.runs[0]!.runId, place.runs[1]!.runId)
       yield* end
@@ -100,13 +107,13 @@ describe("terms of a group", () => {
   it.live("with others are another run, and so are those after which checkpoints are a run's before", () =>
     Effect.gen(function*() {
       const { assign, end, place, write } = yield* makePlace
-      yield* assign(0, 1)
+      yield* assign([0, 1], 1, 0)
       write(place.runs[0]!.runId, 0, 1)
-      yield* assign(0, 1, 2)
-      yield* assign()
-      yield* assign(0, 1, 2)
+      yield* assign([0, 1, 2], 2, 0)
+      yield* assign([], 2, 0, 2)
+      yield* assign([0, 1, 2], 3, 0)
       // Nothing of this run is written yet.
-      yield* assign(0, 1, 2)
+      yield* assign([0, 1, 2], 4, 1)
       assert.deepStrictEqual(shapes(place.runs), ["0,1 over", "0,1,2 over", "0,1,2 over", "0,1,2"])
       yield* end
     }).pipe(Effect.scoped))

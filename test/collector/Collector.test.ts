@@ -97,6 +97,17 @@ describe("POST /collect", () => {
       assert.isTrue(dead.every(({ headers }) => headers!["guardian-dead-letter"] === "invalid_event"))
     }).pipe(Effect.provide(realLog), Effect.scoped))
 
+  it.live("refuses ids with half a surrogate pair, which the log could not tell apart", () =>
+    Effect.gen(function*() {
+      const place = yield* collectorPlace()
+      const events = [event("s\ud800q"), event("s\ud801q"), event("s\ud83d\ude00q"), {
+        ...event("t"),
+        visitor_id: "\udc00"
+      }]
+      const { receipts } = yield* bodyOf(yield* place.send("/collect", post(JSON.stringify(events))))
+      assert.deepStrictEqual(receipts.map(({ status }) => status), ["invalid", "invalid", "accepted", "invalid"])
+    }).pipe(Effect.provide(realLog), Effect.scoped))
+
   it.live("answers 400 when nothing is an event, 413 when all is too large, and keeps the bytes", () =>
     Effect.gen(function*() {
       const place = yield* collectorPlace({ limits: { eventBytesMax: 200 } })
@@ -255,6 +266,30 @@ describe("write keys", () => {
       const posthog = { api_key: good.key, event: "$pageview", distinct_id: "d" }
       assert.strictEqual(yield* status({}, "/e/", JSON.stringify(posthog)), 200)
       assert.notInclude(JSON.stringify(yield* storedEvents), good.key)
+    }).pipe(Effect.provide(realLog), Effect.scoped))
+
+  it.live("that come where none are asked for must be good, as long as there are any", () =>
+    Effect.gen(function*() {
+      const good = made("good", { origins: ["https://a.example"] })
+      const revoked = made("revoked", { revoked_at: "2026-01-02T00:00:00Z" })
+      const keys: Array<ReturnType<typeof made>["kept"]> = []
+      const place = yield* collectorPlace({ keys: () => keys })
+      const body = JSON.stringify(event("a"))
+      const segment = JSON.stringify({ writeKey: "dev", batch: [{ type: "page", userId: "u", messageId: "m" }] })
+      const status = (headers: Record<string, string>, path = "/collect", text = body) =>
+        Effect.map(place.send(path, post(text, headers)), (response) => response.status)
+      // Until then whatever an SDK calls its key is taken.
+      assert.strictEqual(yield* status({ authorization: "Bearer anything" }), 200)
+      assert.strictEqual(yield* status({}, "/v1/batch", segment), 200)
+      keys.push(good.kept, revoked.kept)
+      assert.strictEqual(yield* status({}), 200)
+      assert.strictEqual(yield* status({ authorization: `Bearer ${good.key}` }), 200)
+      assert.strictEqual(yield* status({ authorization: "Bearer anything" }), 401)
+      assert.strictEqual(yield* status({ authorization: `Bearer ${revoked.key}` }), 401)
+      assert.strictEqual(yield* status({}, "/v1/batch", segment), 401)
+      assert.strictEqual(yield* status({ authorization: `Bearer ${good.key}`, origin: "https://b.example" }), 403)
+      const deaf = yield* collectorPlace({ settings: { keysRead: false }, keys: () => keys })
+      assert.strictEqual((yield* deaf.send("/collect", post(body, { authorization: "Bearer anything" }))).status, 200)
     }).pipe(Effect.provide(realLog), Effect.scoped))
 
   it.live("have a rate: beyond it 429 says when to come back", () =>

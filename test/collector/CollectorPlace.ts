@@ -42,6 +42,7 @@ export const collectorPlace = (
         const counters = yield* serve({
           settings: {
             keysRequired: false,
+            keysRead: true,
             origins: [],
             proxies: 0,
             visitorSecret: "secret",

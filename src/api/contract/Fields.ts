@@ -24,7 +24,8 @@ export const Day = Schema.String.check(
   })
 ).annotate({ description: "Day of the reporting time zone", examples: ["2026-03-02"] })
 
-const isDay = (text: string): boolean => {
+/** Whether there is such a day, from 1970 to 2149: what ClickHouse's Date holds. */
+export const isDay = (text: string): boolean => {
   const time = Date.parse(`${text}T00:00:00Z`)
   return Number.isFinite(time) && new Date(time).toISOString().startsWith(text) && text >= "1970-01-01" &&
     text <= "2149-06-06"

@@ -27,6 +27,12 @@ export class BodyTooLarge extends HttpApiError.Problem<BodyTooLarge>()("BodyTooL
   title: "The body is larger than any that is meant"
 }) {}
 
+export class UnsupportedMediaType extends HttpApiError.Problem<UnsupportedMediaType>()("UnsupportedMediaType", {
+  type: "urn:guardian:problem:unsupported-media-type",
+  status: 415,
+  title: "The body is of a kind that is not taken"
+}) {}
+
 export class Unauthorized extends HttpApiError.Problem<Unauthorized>()("Unauthorized", {
   type: "urn:guardian:problem:unauthorized",
   status: 401,

@@ -85,7 +85,9 @@ export class SessionsGroup extends HttpApiGroup.make("sessions").add(
     query: {
       limit,
       cursor,
-      from: Schema.optionalKey(Schema.String).annotate({ description: "Opened at or after, RFC 3339" }),
+      from: Schema.optionalKey(Schema.String).annotate({
+        description: "Opened at or after, RFC 3339 such as 2026-03-02T10:00:00Z"
+      }),
       to: Schema.optionalKey(Schema.String).annotate({ description: "Opened before, RFC 3339" }),
       flagged: Schema.optionalKey(Schema.Literals(["true", "false"])),
       min_events: Schema.optionalKey(uint32),
@@ -95,7 +97,10 @@ export class SessionsGroup extends HttpApiGroup.make("sessions").add(
     error: [BadParameters, ...dataProblems]
   }).annotateMerge(asRowFormats).annotateMerge(OpenApi.annotations({
     summary: "Sessions, newest first",
-    description: "A page may be short, or with filters even empty, while next_cursor says that there is more."
+    description:
+      "In the order of their ids, which begin with the time of the event that opened them: the first of its events to come. Where an " +
+      "earlier one came after it, started_at is earlier, by the allowed lateness at most. " +
+      "A page may be short, or with filters even empty, while next_cursor says that there is more."
   })),
   HttpApiEndpoint.get("one", "/sessions/:id", {
     params: { id: SessionId },

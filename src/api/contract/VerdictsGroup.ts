@@ -3,7 +3,7 @@ import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { AdminKey } from "./Access.ts"
 import { Count, Name, Page, Time } from "./Fields.ts"
-import { dataProblems, VerdictConflict } from "./Problems.ts"
+import { BodyTooLarge, dataProblems, ForeignRequest, UnsupportedMediaType, VerdictConflict } from "./Problems.ts"
 
 export const GivenVerdict = Schema.Struct({
   scope: Schema.Literals(["visitor", "session"]),
@@ -43,7 +43,7 @@ export class VerdictsGroup extends HttpApiGroup.make("verdicts").add(
   HttpApiEndpoint.post("record", "/verdicts", {
     payload: NewVerdict,
     success: RecordedVerdict.pipe(HttpApiSchema.status(201)),
-    error: [VerdictConflict, ...dataProblems]
+    error: [VerdictConflict, ForeignRequest, BodyTooLarge, UnsupportedMediaType, ...dataProblems]
   }).middleware(AdminKey).annotateMerge(OpenApi.annotations({
     summary: "Set or clear a verdict",
     description: "KPIs of all days that it touches follow within seconds, of final ones too. Needs an admin key."

@@ -1,7 +1,7 @@
 import { Effect, Schema } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import type { Anomaly } from "../contract/AnomaliesGroup.ts"
-import { SessionId } from "../contract/Fields.ts"
+import { isDay, SessionId } from "../contract/Fields.ts"
 import { GuardianApi } from "../contract/GuardianApi.ts"
 import { BadParameters, NotFound } from "../contract/Problems.ts"
 import type { Session, SessionEvent, StandingVerdict } from "../contract/SessionsGroup.ts"
@@ -28,9 +28,9 @@ const idTimeMax = 2 ** 48 - 1
 
 const timeOf = (name: string, text: string | undefined): Effect.Effect<number | undefined, BadParameters> => {
   if (text === undefined) return Effect.succeed(undefined)
-  const time = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2}))?$/.test(text) ?
-    Date.parse(text) :
-    Number.NaN
+  const isTime = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})$/.test(text) &&
+    isDay(text.slice(0, 10))
+  const time = isTime ? Date.parse(text) : Number.NaN
   return Number.isFinite(time) && time >= 0 && time <= idTimeMax ?
     Effect.succeed(time) :
     Effect.fail(new BadParameters({ detail: `${name} must be a time such as 2026-03-02T10:00:00Z` }))
@@ -39,6 +39,9 @@ const timeOf = (name: string, text: string | undefined): Effect.Effect<number | 
 const list = Effect.fnUntraced(function*(given: ListQuery) {
   const from = yield* timeOf("from", given.from)
   const to = yield* timeOf("to", given.to)
+  if (from !== undefined && to !== undefined && from > to) {
+    return yield* new BadParameters({ detail: "from must not be after to" })
+  }
   const cursor = yield* decodeCursor("sessions", Schema.Tuple([SessionId]), given.cursor)
   const query: SessionQuery = {
     limit: given.limit,

@@ -45,9 +45,11 @@ export const reportText = (report: FaultReport): string => {
     } dead-lettered`,
     `  lost ${report.lost}, appended twice ${report.appendedTwice}, uncounted ${report.uncounted}, counted twice ${report.countedTwice}; ` +
     contentText(report),
-    `  goes on after ${ms(report.goesOnMs)}; a row of an event sent afterwards after ${
-      ms(report.firstRowMs)
-    }, in all partitions after ${ms(report.allPartitionsMs)} ` +
+    `  ${
+      report.goesOnMs === undefined ? "" : `goes on after ${ms(report.goesOnMs)}; `
+    }a row of an event sent afterwards after ${ms(report.firstRowMs)}, in all partitions after ${
+      ms(report.allPartitionsMs)
+    } ` +
     `(of it ${ms(report.acknowledgedMs)} until the log acknowledged again everywhere); caught up after ${
       ms(report.caughtUpMs)
     }`,
