@@ -238,7 +238,9 @@ const readAll = Effect.fnUntraced(function*(processor: Processor, options: Pipel
   const wake = yield* Latch.make(false)
   const failed = yield* Deferred.make<never, PipelineError>()
   const queue = yield* Queue.bounded<EventBatch>(processor.cores.length + 2)
-  const ends = options.until === "drained" ? (yield* log.ranges).map(({ end }) => end) : undefined
+  const ends = options.until === "drained" ?
+    (yield* waitingOut(options.status)(log.ranges)).map(({ end }) => end) :
+    undefined
   for (const { nextOffset, partition } of processor.cores) {
     if (ends !== undefined && nextOffset >= ends[partition]!) continue
     yield* Effect.forkScoped(

@@ -152,10 +152,13 @@ export const servingLayer = (dataDirectory: string, ports: WarehousePorts, parti
     Layer.merge(registryLayer(dataDirectory))
   )
 
+/** A word now and then: that the log cannot say its end just now ends nothing. */
 const reportStatus = (status: PipelineStatus) =>
   Effect.gen(function*() {
-    const log = yield* EventLog
-    const end = (yield* log.ranges).reduce((sum, range) => sum + range.end, 0)
+    const end = yield* Effect.match((yield* EventLog).ranges, {
+      onSuccess: (ranges) => String(ranges.reduce((sum, range) => sum + range.end, 0)),
+      onFailure: ({ message }) => `so far unknown (${message})`
+    })
     const { counts } = status
     yield* print(
       `${status.state}${status.waitingFor === "" ? "" : ` for ${status.waitingFor}`}: ${status.passed} of ` +
