@@ -44,19 +44,8 @@ export const collect = Effect.fnUntraced(function*(
   place: CollectorPlace,
   board: CollectorBoard = new CollectorBoard()
 ) {
-  const host = place.host ?? (yield* text(collectorVariables.host))
+  const { host, keys, settings } = yield* guarded(dataDirectory, place)
   const asked = place.port ?? (yield* wholeNumber(processVariables.collectorPort))
-  const keys = yield* watchedKeys(dataDirectory)
-  const settings = yield* settingsOf(dataDirectory, host)
-  if (settings.keysRequired && !keys().some(({ revoked_at }) => revoked_at === undefined)) {
-    return yield* new InstallationError({
-      message: isLoopback(host) ?
-        `Write keys are asked for (${collectorVariables.keys.name}, or ${processVariables.collectorProxies.name}) and there is none: ` +
-        "make one with guardian keys add NAME." :
-        `The collector would listen on ${host}, where strangers can send: make a write key first, with guardian keys add NAME, ` +
-        `or name one in ${collectorVariables.writeKeys.name}.`
-    })
-  }
   const schemaId = yield* eventSchemaId
   const eventsPerSecond = (yield* wholeNumber(processVariables.collectorKeyRate)) ??
     Number(processVariables.collectorKeyRate.fallback)
@@ -76,6 +65,29 @@ export const collect = Effect.fnUntraced(function*(
   yield* print(`Collector at ${HttpServer.formatAddress(server.address)}: POST /collect, and the paths of known SDKs`)
   return yield* Effect.never
 }, Effect.scoped)
+
+/** Where it would listen, and for whom; refused where strangers could send without a key. */
+const guarded = Effect.fnUntraced(function*(dataDirectory: string, { host: named }: CollectorPlace) {
+  const host = named ?? (yield* text(collectorVariables.host))
+  const keys = yield* watchedKeys(dataDirectory)
+  const settings = yield* settingsOf(dataDirectory, host)
+  if (settings.keysRequired && !keys().some(({ revoked_at }) => revoked_at === undefined)) {
+    return yield* new InstallationError({
+      message: isLoopback(host) ?
+        `Write keys are asked for (${collectorVariables.keys.name}, or ${processVariables.collectorProxies.name}) and there is none: ` +
+        "make one with guardian keys add NAME." :
+        `The collector would listen on ${host}, where strangers can send: make a write key first, with guardian keys add NAME, ` +
+        `or name one in ${collectorVariables.writeKeys.name}.`
+    })
+  }
+  return { host, keys, settings }
+})
+
+/** The same refusal, before anything is started. */
+export const refuseUnguarded = (
+  dataDirectory: string,
+  place: CollectorPlace
+) => Effect.scoped(Effect.asVoid(guarded(dataDirectory, place)))
 
 /** A request may be a single event, and its address may hold a write key. */
 const neverTraced = () => true

@@ -3,7 +3,7 @@ import { Command, Flag } from "effect/cli"
 import { randomInt } from "node:crypto"
 import { PipelineStatus } from "../../pipeline/PipelineStatus.ts"
 import { Warehouse } from "../../warehouse/Warehouse.ts"
-import { collect, CollectorBoard, collectorHost, collectorPort } from "../CollectorServer.ts"
+import { collect, CollectorBoard, collectorHost, collectorPort, refuseUnguarded } from "../CollectorServer.ts"
 import { withBrokers } from "../DemoCluster.ts"
 import { apiPort, dataDir, httpPort, print, rateFlag, tcpPort } from "../Flags.ts"
 import { RunningWarehouse } from "../Installation.ts"
@@ -42,6 +42,7 @@ interface DemoFlags {
 const running = Effect.fnUntraced(
   function*({ apiPort, collectorHost, collectorPort, dataDir, httpPort, rate, tcpPort }: DemoFlags) {
     yield* refuseOwned(dataDir)
+    yield* refuseUnguarded(dataDir, { host: collectorHost, port: collectorPort })
     const status = new PipelineStatus()
     yield* print(
       `Clickstream Guardian: starting log, ClickHouse, pipeline and ${rate} simulated events/s in ${dataDir} ...`

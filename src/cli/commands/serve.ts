@@ -10,7 +10,7 @@ import { nightly } from "../../operations/audit/Nightly.ts"
 import { PipelineStatus } from "../../pipeline/PipelineStatus.ts"
 import { listen } from "../ApiServer.ts"
 import type { ApiServerOptions } from "../ApiServer.ts"
-import { collect, CollectorBoard, collectorHost, collectorPort } from "../CollectorServer.ts"
+import { collect, CollectorBoard, collectorHost, collectorPort, refuseUnguarded } from "../CollectorServer.ts"
 import { auditHour } from "../Environment.ts"
 import { apiPort, dataDir, httpPort, partitions, print, tcpPort } from "../Flags.ts"
 import { answerHealth } from "../HealthPort.ts"
@@ -50,6 +50,7 @@ export const serve = Command.make(
       )
     }
     yield* refuseOwned(dataDir)
+    if (role === "all") yield* refuseUnguarded(dataDir, { host: collectorHost, port: collectorPort })
     const status = new PipelineStatus()
     yield* Effect.gen(function*() {
       if (role === "pipeline") {
