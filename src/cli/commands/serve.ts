@@ -29,6 +29,7 @@ import { beat } from "../LiveLog.ts"
 import { kafkaGroup, logKind } from "../LogChoice.ts"
 import { refuseOwned } from "../PipelineOwner.ts"
 import { process as processLog } from "../Processing.ts"
+import { statusLine } from "../StatusLine.ts"
 
 const role = Flag.Literals("role", ["all", "pipeline", "collector", "api"]).pipe(
   Flag.withDescription("What this process does"),
@@ -69,7 +70,7 @@ export const serve = Command.make(
         role === "all" ? collecting : Effect.never,
         beat(dataDir),
         nightlyAudit(group),
-        Effect.repeat(reportStatus(status), Schedule.spaced("10 seconds"))
+        Effect.repeat(Effect.flatMap(statusLine(status), print), Schedule.spaced("10 seconds"))
       ])
     }).pipe(
       Effect.scoped,
@@ -152,18 +153,3 @@ export const servingLayer = (dataDirectory: string, ports: WarehousePorts, parti
     Layer.merge(logLayer(dataDirectory, partitions)),
     Layer.merge(registryLayer(dataDirectory))
   )
-
-/** A word now and then: that the log cannot say its end just now ends nothing. */
-const reportStatus = (status: PipelineStatus) =>
-  Effect.gen(function*() {
-    const end = yield* Effect.match((yield* EventLog).ranges, {
-      onSuccess: (ranges) => String(ranges.reduce((sum, range) => sum + range.end, 0)),
-      onFailure: ({ message }) => `so far unknown (${message})`
-    })
-    const { counts } = status
-    yield* print(
-      `${status.state}${status.waitingFor === "" ? "" : ` for ${status.waitingFor}`}: ${status.passed} of ` +
-        `${end} records of the log; ${counts.received} received, ${counts.accepted} accepted, ${counts.duplicate} duplicate, ${counts.late} late, ` +
-        `${counts.rejected} rejected, ${counts.deadLettered} dead-lettered`
-    )
-  })
