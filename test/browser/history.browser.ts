@@ -202,6 +202,17 @@ describe("over history", () => {
     )
     assert.deepStrictEqual(listed, sessions.map(({ session_id }) => session_id))
     assert.deepStrictEqual((await cells(page, "Sessions")).map((row) => row[3]), sessions.map(({ events }) => events))
+    const nextDay = new Date(Date.parse(`${day}T00:00:00Z`) + 86_400_000).toISOString().slice(0, 10)
+    await show(page, `?page=sessions&view=sessions&min_purchases=1&from=${day}&to=${nextDay}`)
+    const ofDay = await server.sql<{ session_id: string }>(
+      `SELECT session_id FROM sessions WHERE purchases >= 1 AND toDate(started_at) = '${day}' ORDER BY session_id DESC LIMIT 50`
+    )
+    assert.isNotEmpty(ofDay)
+    assert.deepStrictEqual(
+      await page.locator("tbody a.id").evaluateAll((links) => links.map((link) => link.getAttribute("title"))),
+      ofDay.map(({ session_id }) => session_id)
+    )
+    await show(page, "?page=sessions&view=sessions&min_purchases=1")
     await page.locator("tbody a.id").first().click()
     await settled(page)
     const events = await server.sql<{ time: string; event_id: string }>(

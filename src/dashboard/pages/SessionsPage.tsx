@@ -110,6 +110,9 @@ const Types = ({ rows }: { readonly rows: ReadonlyArray<AnomalyTypeRow> }) => (
   />
 )
 
+/** The API takes times. */
+const midnight = (day: string): string => `${day}T00:00:00Z`
+
 const Sessions = () => {
   const flagged = given("flagged")
   const from = given("from") ?? null
@@ -121,8 +124,8 @@ const Sessions = () => {
         flagged: flagged === "true" || flagged === "false" ? flagged : undefined,
         min_events: number("min_events"),
         min_purchases: number("min_purchases"),
-        from: isDay(from) ? from : undefined,
-        to: isDay(to) ? to : undefined,
+        from: isDay(from) ? midnight(from) : undefined,
+        to: isDay(to) ? midnight(to) : undefined,
         cursor: given("cursor")
       })
     }`,
