@@ -165,7 +165,7 @@ const crawlers = { source: "test", patterns: ["crawler/", "^bot$"] }
 const isCrawler = (userAgent: string): boolean => userAgent.startsWith("crawler/")
 
 /** Of each kind of day. More by GUARDIAN_KPI_RUNS; the same again by GUARDIAN_KPI_SEED. */
-const runs = Number(process.env["GUARDIAN_KPI_RUNS"] ?? 1)
+const runs = Number(process.env["GUARDIAN_KPI_RUNS"] ?? 2)
 const seed = Number(process.env["GUARDIAN_KPI_SEED"] ?? Date.now() % 2 ** 31)
 const runMs = 180_000
 
