@@ -5,7 +5,9 @@ import { PrometheusMetrics } from "effect/observability"
 import { ApiSources } from "./ApiSources.ts"
 import type { CollectorFigures, PipelineFigures } from "./ApiSources.ts"
 import { FreshData, freshness } from "./FreshData.ts"
+import { processMetrics } from "./ProcessMetrics.ts"
 import { outcomesOf, partitionProgress } from "./Progress.ts"
+import { block } from "./PrometheusText.ts"
 
 export const requests = Metric.counter("guardian_api_requests_total", {
   description: "Requests answered, by kind of route, method and status",
@@ -15,28 +17,6 @@ export const requestSeconds = Metric.histogram("guardian_api_request_seconds", {
   description: "From request to answer, s",
   boundaries: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 })
-
-interface Sample {
-  /** Behind the metric's name: _sum and _count of a summary. */
-  readonly suffix?: string
-  readonly labels: Readonly<Record<string, string | number>>
-  readonly value: number
-}
-
-type Kind = "counter" | "gauge" | "summary"
-
-/** One metric in Prometheus' text format; nothing when there is no sample. */
-const block = (name: string, kind: Kind, help: string, samples: ReadonlyArray<Sample>): string =>
-  samples.length === 0 ?
-    "" :
-    `# HELP ${name} ${help}\n# TYPE ${name} ${kind}\n${
-      samples.map(({ labels, suffix = "", value }) => `${name}${suffix}${labelText(labels)} ${value}\n`).join("")
-    }`
-
-const labelText = (labels: Sample["labels"]): string => {
-  const parts = Object.entries(labels).map(([name, value]) => `${name}="${value}"`)
-  return parts.length === 0 ? "" : `{${parts.join(",")}}`
-}
 
 const progress = Effect.gen(function*() {
   const partitions = yield* partitionProgress
@@ -153,7 +133,10 @@ export const figuresText = (
     readonly collector: CollectorFigures | undefined
     readonly pipeline: PipelineFigures | undefined
   }
-): string => `${pipeline === undefined ? "" : own(pipeline)}${collector === undefined ? "" : collected(collector)}`
+): string =>
+  `${pipeline === undefined ? "" : own(pipeline)}${
+    collector === undefined ? "" : collected(collector)
+  }${processMetrics()}`
 
 export const metricsType = "text/plain; version=0.0.4; charset=utf-8"
 

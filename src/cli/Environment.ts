@@ -146,7 +146,8 @@ export const processVariables = {
   healthPort: {
     name: "GUARDIAN_HEALTH_PORT",
     takes: port,
-    meaning: "Port on 127.0.0.1 where the roles pipeline and collector answer /livez, /readyz and /metrics",
+    meaning:
+      "Port on 127.0.0.1 where the roles pipeline and collector answer /livez, /readyz and /metrics; 0: any free one",
     fallback: "none"
   },
   auditHour: {

@@ -5,9 +5,11 @@
 import { Effect } from "effect"
 import type { Scope } from "effect"
 import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
 import { metricsType } from "../api/ServerMetrics.ts"
 import { processVariables, wholeNumber } from "./Environment.ts"
 import type { SettingsError } from "./Environment.ts"
+import { print } from "./Flags.ts"
 import { InstallationError } from "./Installation.ts"
 
 /** What is missing, in words; empty: it is ready. */
@@ -56,7 +58,11 @@ export const answerHealth = Effect.fnUntraced(function*(
           })
         )))
       server.listen(port, "127.0.0.1", () => resume(Effect.void))
-    }),
+    }).pipe(
+      Effect.andThen(
+        Effect.suspend(() => print(`Health at http://127.0.0.1:${(server.address() as AddressInfo).port}`))
+      )
+    ),
     () =>
       Effect.sync(() => {
         server.close()

@@ -64,7 +64,8 @@ export type PipelineError =
   | OffsetOutOfRange
   | RegistryError
 
-const defaults = {
+/** Where a limit is not given. */
+export const defaultLimits = {
   readRecordsMax: 5_000,
   flushRecordsMax: 20_000,
   flushAfterMs: 500,
@@ -101,7 +102,7 @@ const idleMs = 100
 const recollectAfterMs = 5_000
 
 const makeLoop = Effect.fnUntraced(function*(processor: Processor, options: PipelineOptions) {
-  const limits = { ...defaults, ...definedOnly(options) }
+  const limits = { ...defaultLimits, ...definedOnly(options) }
   const { status } = options
   const store = yield* StateStore
   const clock = yield* Clock.Clock
@@ -311,10 +312,10 @@ const noteFlush = (status: PipelineStatus, flush: Flush, tookMs: number): void =
   if (status.flushMs.length > 100) status.flushMs.shift()
 }
 
-const definedOnly = (options: PipelineOptions): Partial<typeof defaults> =>
+const definedOnly = (options: PipelineOptions): Partial<typeof defaultLimits> =>
   Object.fromEntries(
-    Object.keys(defaults).flatMap((name) => {
-      const value = options[name as keyof typeof defaults]
+    Object.keys(defaultLimits).flatMap((name) => {
+      const value = options[name as keyof typeof defaultLimits]
       return value === undefined ? [] : [[name, value]]
     })
   )

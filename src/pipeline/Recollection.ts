@@ -42,7 +42,8 @@ export class Recollection {
   }
 
   readonly visitor: VisitOpenVisitor = (partition, hash, startedAt, endedAt) => {
-    this.#cores.get(partition)!.cold.add(hash, startedAt, endedAt)
+    const { cold, reachableFrom } = this.#cores.get(partition)!
+    cold.add(hash, startedAt, endedAt, reachableFrom)
   }
 
   visitorsComplete(): void {

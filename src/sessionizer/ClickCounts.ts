@@ -26,9 +26,10 @@ export class ClickCounts {
 
   /**
    * Notes a click. Gives the visitor's clicks before it when there are enough of them for some rule: the caller adds this one.
+   * @param item `ItemHash` number
    * @param recentFrom event time before which no rule needs a click
    */
-  note(visitor: number, eventTs: EpochMillis, item: string, recentFrom: number): Clicks | undefined {
+  note(visitor: number, eventTs: EpochMillis, item: number, recentFrom: number): Clicks | undefined {
     const visitors = this.#visitors
     if (visitors.clicksAtMost(visitor) === busy) return this.#busy.get(visitor)!
     const before = visitors.clicksAtMost(visitor)
@@ -66,7 +67,7 @@ export class ClickCounts {
   }
 
   #before(newest: number): Clicks {
-    const clicks: Array<{ eventTs: number; item: string }> = []
+    const clicks: Array<{ eventTs: number; item: number }> = []
     this.#ring.each(newest, (eventTs, item) => clicks.push({ eventTs, item }))
     return Clicks.of(clicks.slice(1))
   }

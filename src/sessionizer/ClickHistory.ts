@@ -3,11 +3,13 @@
  * windows will ever be looked at again.
  */
 import type { EpochMillis, Offset, SessionId } from "../domain/Identifiers.ts"
+import { itemHashOf } from "./ItemHash.ts"
 
 /** A click that was accepted. */
 export interface Click {
   readonly eventTs: EpochMillis
-  readonly item: string
+  /** `ItemHash` number. */
+  readonly item: number
   readonly offset: Offset
   readonly appendedAt: EpochMillis
   readonly sessionId: SessionId
@@ -20,23 +22,30 @@ export class ClickHistory {
   /** event_ts of each, epoch ms; as the other numbers, with room behind the last. */
   times: Float64Array
   offsets: Float64Array
+  /** `ItemHash` numbers. */
+  items: Float64Array
   #appendedAt: Float64Array
-  readonly items: Array<string> = []
   readonly #sessionIds: Array<SessionId> = []
 
   /** @param capacity about how many will come */
   constructor(capacity: number = capacityMin) {
     this.times = new Float64Array(capacity)
     this.offsets = new Float64Array(capacity)
+    this.items = new Float64Array(capacity)
     this.#appendedAt = new Float64Array(capacity)
   }
 
+  /** @param item its id, or "" */
   add(eventTs: number, item: string, offset: number, appendedAt: number, sessionId: SessionId): void {
+    this.#add(eventTs, itemHashOf(item), offset, appendedAt, sessionId)
+  }
+
+  #add(eventTs: number, item: number, offset: number, appendedAt: number, sessionId: SessionId): void {
     if (this.size === this.times.length) this.#grow()
     this.times[this.size] = eventTs
     this.offsets[this.size] = offset
     this.#appendedAt[this.size] = appendedAt
-    this.items.push(item)
+    this.items[this.size] = item
     this.#sessionIds.push(sessionId)
     this.size++
   }
@@ -62,7 +71,7 @@ export class ClickHistory {
     let last = -1
     for (const i of order) {
       if (last >= 0 && offsets[i] === offsets[last] && times[i] === times[last]) continue
-      sorted.add(times[i]!, items[i]!, offsets[i]!, this.#appendedAt[i]!, this.#sessionIds[i]!)
+      sorted.#add(times[i]!, items[i]!, offsets[i]!, this.#appendedAt[i]!, this.#sessionIds[i]!)
       last = i
     }
     return sorted
@@ -72,6 +81,7 @@ export class ClickHistory {
     const capacity = Math.max(capacityMin, this.times.length * 2)
     this.times = larger(this.times, capacity)
     this.offsets = larger(this.offsets, capacity)
+    this.items = larger(this.items, capacity)
     this.#appendedAt = larger(this.#appendedAt, capacity)
   }
 }

@@ -8,6 +8,7 @@ import type { CoreSettings } from "../domain/Settings.ts"
 import { longestWindowMs } from "../domain/Settings.ts"
 import type { Click, ClickHistory } from "./ClickHistory.ts"
 import { Finding } from "./Finding.ts"
+import { noItem } from "./ItemHash.ts"
 import { botLike } from "./rules/BotLike.ts"
 import { highFrequency } from "./rules/HighFrequency.ts"
 import type { Rule } from "./rules/Rule.ts"
@@ -41,7 +42,8 @@ export const makeRuleBook = (settings: CoreSettings): RuleBook => ({
 /** The clicks of one visitor who has more than the least threshold of them. */
 export class Clicks {
   readonly #times: Array<number>
-  readonly #items: Array<string>
+  /** `ItemHash` numbers. */
+  readonly #items: Array<number>
   /** By rule: findings by window start. */
   #open: Array<Map<number, Finding>> | undefined = undefined
   #openSweptAt = 0
@@ -49,20 +51,23 @@ export class Clicks {
   #past: ClickHistory | undefined = undefined
 
   /** From the clicks so far, in time order. */
-  private constructor(times: Array<number>, items: Array<string>) {
+  private constructor(times: Array<number>, items: Array<number>) {
     this.#times = times
     this.#items = items
   }
 
   /** From clicks in any order, none of which made a rule look. */
-  static of(clicks: ReadonlyArray<{ readonly eventTs: number; readonly item: string }>): Clicks {
+  static of(clicks: ReadonlyArray<{ readonly eventTs: number; readonly item: number }>): Clicks {
     const sorted = clicks.toSorted((a, b) => a.eventTs - b.eventTs)
     return new Clicks(sorted.map(({ eventTs }) => eventTs), sorted.map(({ item }) => item))
   }
 
   /** From what was read back, in time order. */
   static restored(past: ClickHistory): Clicks {
-    const clicks = new Clicks(Array.from(past.times.subarray(0, past.size)), past.items.slice())
+    const clicks = new Clicks(
+      Array.from(past.times.subarray(0, past.size)),
+      Array.from(past.items.subarray(0, past.size))
+    )
     clicks.#past = past
     return clicks
   }
@@ -162,9 +167,9 @@ export class Clicks {
   }
 }
 
-const count = (finding: Finding, item: string): void => {
+const count = (finding: Finding, item: number): void => {
   finding.clicks++
-  if (item !== "") finding.items.add(item)
+  if (item !== noItem) finding.items.add(item)
 }
 
 /** Brings the verdict up to date with a click that is already counted; true when there is a row to write. */

@@ -3,7 +3,7 @@
  * moved on meanwhile goes into a later bucket, so each is looked at once per bucket life and no batch scans them all.
  */
 export class Expiry {
-  readonly #buckets = new Map<number, Array<number>>()
+  readonly #buckets = new Map<number, VisitorList>()
   readonly #widthMs: number
   #sweptTo = -Infinity
 
@@ -18,9 +18,9 @@ export class Expiry {
    */
   schedule(visitor: number, at: number): number {
     const bucket = Math.floor(at / this.#widthMs) + 1
-    const visitors = this.#buckets.get(bucket)
-    if (visitors === undefined) this.#buckets.set(bucket, [visitor])
-    else visitors.push(visitor)
+    let visitors = this.#buckets.get(bucket)
+    if (visitors === undefined) this.#buckets.set(bucket, visitors = new VisitorList())
+    visitors.add(visitor)
     return bucket
   }
 
@@ -33,7 +33,29 @@ export class Expiry {
     for (const [bucket, visitors] of this.#buckets) {
       if (bucket >= current) continue
       this.#buckets.delete(bucket)
-      for (const visitor of visitors) due(visitor, bucket)
+      visitors.each((visitor) => due(visitor, bucket))
     }
+  }
+}
+
+const roomMin = 8
+const growth = 1.5
+
+/** Numbers of visitors, 4 bytes each: some are in several buckets, and an evicted one stays in its own. */
+class VisitorList {
+  #visitors = new Int32Array(roomMin)
+  #count = 0
+
+  add(visitor: number): void {
+    if (this.#count === this.#visitors.length) {
+      const larger = new Int32Array(this.#count * growth)
+      larger.set(this.#visitors)
+      this.#visitors = larger
+    }
+    this.#visitors[this.#count++] = visitor
+  }
+
+  each(visit: (visitor: number) => void): void {
+    for (let i = 0; i < this.#count; i++) visit(this.#visitors[i]!)
   }
 }

@@ -11,7 +11,8 @@ export class Finding {
   readonly visitorId: VisitorId
   readonly windowStart: EpochMillis
   readonly windowEnd: EpochMillis
-  readonly items = new Set<string>()
+  /** Distinct items, as `ItemHash` numbers. */
+  readonly items = new Set<number>()
   clicks = 0
   /** The verdict as of the last click. */
   standing = false

@@ -1,14 +1,7 @@
 /**
- * The distinct items of sessions, as 53-bit hashes: the first few in the session's own row, some more in a block of a slab, and
- * only those of very few sessions in a set of their own. Two items of one session have one hash in one of 10^16 cases, and would
- * then count as one.
+ * The distinct items of sessions, as `ItemHash` numbers: the first few in the session's own row, some more in a block of a slab, and
+ * only those of very few sessions in a set of their own.
  */
-import { hash } from "./Fingerprint.ts"
-
-/** The last hash: its upper word counts with 21 bits, so that both make a safe integer. */
-const hashed = new Int32Array(3)
-const highMask = 0x1fffff
-
 /** Words that a row must have: a count (or `inSet`), the number of a block, and the first hashes, two words each. */
 export const itemWords = 10
 const inRowMax = 4
@@ -25,22 +18,14 @@ export class ItemSets {
   readonly #freeBlocks: Array<number> = []
   readonly #sets = new Map<number, Set<number>>()
 
-  /** Adds the item whose id stands in `view`. The row's item words begin at `words[at]`. */
-  add(session: number, words: Int32Array, at: number, view: DataView, start: number, length: number): void {
-    hash(view, start, length, hashed, 0)
-    this.#add(session, words, at, hashed[0]! & highMask, hashed[1]!)
-  }
-
-  addText(session: number, words: Int32Array, at: number, item: string): void {
-    const bytes = Buffer.from(item)
-    this.add(session, words, at, new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length)
+  /** Adds an item by its hash. The row's item words begin at `words[at]`. */
+  add(session: number, words: Int32Array, at: number, item: number): void {
+    this.#add(session, words, at, Math.floor(item / 2 ** 32), item | 0)
   }
 
   /** Adds all items of another session. */
   addAll(session: number, other: number, words: Int32Array, at: number, otherAt: number): void {
-    for (const each of this.#each(other, words, otherAt)) {
-      this.#add(session, words, at, Math.floor(each / 2 ** 32), each | 0)
-    }
+    for (const each of this.#each(other, words, otherAt)) this.add(session, words, at, each)
   }
 
   size(session: number, words: Int32Array, at: number): number {

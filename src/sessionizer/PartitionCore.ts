@@ -19,6 +19,7 @@ import { controlMark, DecisionHash, decisionHashEvery } from "./DecisionHash.ts"
 import { Expiry } from "./Expiry.ts"
 import type { Finding } from "./Finding.ts"
 import { FingerprintText, fingerprintWords, hash, murmur2, TextBytes } from "./Fingerprint.ts"
+import { itemHash } from "./ItemHash.ts"
 import { keptRecord, lateReason, refusal } from "./KeptRecord.ts"
 import { SeenIds } from "./SeenIds.ts"
 import { SessionChains } from "./SessionChains.ts"
@@ -260,33 +261,34 @@ export class PartitionCore {
   }
 
   /**
-   * Evicts visitors until at most `visitorsMax` are left, as far as all they changed is durable: first those who have been idle for
-   * some time, since the others will soon be back. They become cold: the next sight of them reads them back.
+   * Evicts visitors until at most `visitorsMax` are left, as far as all they changed is durable: rather those who have been idle for
+   * long, since the others will soon be back. They become cold: the next sight of them reads them back.
    * @param durable everything below it is in the warehouse
    */
   evict(visitorsMax: number, durable: Offset): void {
-    if (this.#visitors.size <= visitorsMax) return
-    this.#evict(visitorsMax, durable, this.#watermark - this.settings.gapMs / idleShare)
-    this.#evict(visitorsMax, durable, Infinity)
-  }
-
-  #evict(visitorsMax: number, durable: Offset, idleSince: number): void {
-    this.#visitors.evict(visitorsMax, (visitor) => {
-      const last = this.#visitors.session(visitor)
-      if (last !== none && this.#sessions.endedAt(last) > idleSince) return
+    this.#visitors.evict(visitorsMax, (visitor) => this.#idleSince(visitor, durable), (visitor) => {
       let from = -1
       for (let each = this.#visitors.session(visitor); each !== none; each = this.#sessions.older(each)) {
-        if (this.#sessions.version(each) > durable) return
         from = this.#sessions.startedAt(each)
       }
       this.#chains.forget(visitor, this.reachableFrom)
       const newest = this.#visitors.session(visitor)
       if (newest !== none) {
-        this.cold.add(this.#visitors.hash(visitor) & positive, from, this.#sessions.endedAt(newest))
+        const endedAt = this.#sessions.endedAt(newest)
+        this.cold.add(this.#visitors.hash(visitor) & positive, from, endedAt, this.reachableFrom)
       }
       this.#drop(visitor)
       this.#hasEvicted = true
     })
+  }
+
+  /** Since when a visitor has done nothing, in event time; Infinity while it must be held. */
+  #idleSince(visitor: number, durable: Offset): number {
+    const newest = this.#visitors.session(visitor)
+    for (let each = newest; each !== none; each = this.#sessions.older(each)) {
+      if (this.#sessions.version(each) > durable) return Infinity
+    }
+    return newest === none ? -Infinity : this.#sessions.endedAt(newest)
   }
 
   /**
@@ -340,8 +342,10 @@ export class PartitionCore {
       newer = session
       session = sessions.older(session)
     }
+    const itemPlace = index * placeStride + Text.itemId
+    const item = itemHash(events.view, events.places[itemPlace]!, events.places[itemPlace + 1]!)
     if (session !== none && eventTs <= sessions.endedAt(session) + gapMs) {
-      sessions.add(session, events, index, offset)
+      sessions.add(session, events, index, offset, item)
       const before = sessions.older(session)
       if (before !== none && sessions.startedAt(session) <= sessions.endedAt(before) + gapMs) {
         session = this.#bridge(visitor, before, session, newer, offset)
@@ -351,17 +355,23 @@ export class PartitionCore {
       sessions.setOlder(opened, session)
       this.#chains.put(visitor, newer, opened)
       session = opened
-      sessions.add(session, events, index, offset)
+      sessions.add(session, events, index, offset, item)
       this.#chains.forget(visitor, this.reachableFrom)
     }
     this.#changes.events.add(events, index, sessions.words, sessions.idPlace(session))
-    if (events.kinds[index] === EventKind.click) this.#countClick(visitor, events, index, offset, session)
+    if (events.kinds[index] === EventKind.click) this.#countClick(visitor, events, index, offset, session, item)
     return session
   }
 
-  #countClick(visitor: number, events: EventBatch, index: number, offset: Offset, session: number): void {
+  #countClick(
+    visitor: number,
+    events: EventBatch,
+    index: number,
+    offset: Offset,
+    session: number,
+    item: number
+  ): void {
     const eventTs = events.eventTs[index]! as EpochMillis
-    const item = events.itemId(index)
     const clicks = this.#clicks.note(visitor, eventTs, item, this.recentFrom)
     if (clicks === undefined) return
     const appendedAt = events.appendedAt[index]! as EpochMillis
@@ -481,9 +491,6 @@ export class PartitionCore {
 const lookAheadRecords = 128
 
 const isNoEvent = (kind: number): boolean => kind === EventKind.failed || kind === EventKind.control
-
-/** Who did nothing for this share of the gap is idle. */
-const idleShare = 6
 
 /** Words per record in `#prints`: the fingerprint, then a hash of the visitor. */
 const printStride = fingerprintWords + 1

@@ -10,6 +10,7 @@ import { EventKind, placeStride, Text } from "../domain/EventBatch.ts"
 import type { EpochMillis, Offset, SessionId } from "../domain/Identifiers.ts"
 import type { Price } from "../domain/Money.ts"
 import { amountOf } from "../domain/Money.ts"
+import { itemHashOf, noItem } from "./ItemHash.ts"
 import { ItemSets } from "./ItemSets.ts"
 import type { SessionParts } from "./SessionParts.ts"
 import type { SessionRows } from "./SessionRows.ts"
@@ -156,8 +157,11 @@ export class SessionTable {
     return session
   }
 
-  /** Counts an event in. Records come in offset order, so among equal times this one is the last. */
-  add(session: number, events: EventBatch, index: number, offset: Offset): void {
+  /**
+   * Counts an event in. Records come in offset order, so among equal times this one is the last.
+   * @param item the hash of its item, or `noItem`
+   */
+  add(session: number, events: EventBatch, index: number, offset: Offset, item: number): void {
     const at = session * rowDoubles
     const word = session * rowWords
     const eventTs = events.eventTs[index]!
@@ -178,17 +182,7 @@ export class SessionTable {
     if (kind === EventKind.click) this.#words[word + clicksAt]!++
     else if (kind === EventKind.purchase) this.#addPurchase(session, events, index)
     else if (kind === EventKind.cart) this.#words[word + cartsAt]!++
-    const itemLength = events.places[place + Text.itemId + 1]!
-    if (itemLength > 0) {
-      this.#items.add(
-        session,
-        this.#words,
-        word + itemsAt,
-        events.view,
-        events.places[place + Text.itemId]!,
-        itemLength
-      )
-    }
+    if (item !== noItem) this.#items.add(session, this.#words, word + itemsAt, item)
     this.#change(session)
   }
 
@@ -245,7 +239,7 @@ export class SessionTable {
       this.#words[word + cartsAt]! += group.carts
       this.#words[word + purchasesAt]! += group.purchases
       if (group.purchases > 0) this.#addMoney(session, group.revenue, group.revenueByCurrency)
-      for (const item of group.items) this.#items.addText(session, this.#words, word + itemsAt, item)
+      for (const item of group.items) this.#items.add(session, this.#words, word + itemsAt, itemHashOf(item))
       if (group.lastChangedOffset + 1 > this.#doubles[at + versionAt]!) {
         this.#doubles[at + versionAt] = group.lastChangedOffset + 1
       }

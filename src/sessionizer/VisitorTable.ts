@@ -26,6 +26,10 @@ const capacityMin = 64
 const gone = -2
 /** No row. */
 export const nobody = -1
+/** Of so many the one that was idle longest is evicted. */
+const lookedAtOnce = 16
+/** So many looks in vain, in rows that there are, mean that nobody is left who can be evicted. */
+const roundsMax = 3
 
 export class VisitorTable {
   #rows = new Int32Array(capacityMin * rowWords)
@@ -39,7 +43,7 @@ export class VisitorTable {
   readonly #deleted: Array<number> = []
   #rowsUsed = 0
   #size = 0
-  /** Where `evict` goes on. */
+  /** Where `evict` goes on: a fraction of the rows, in units of 2^-32. */
   #hand = 0
 
   get size(): number {
@@ -125,13 +129,36 @@ export class VisitorTable {
     this.#deleted.length = 0
   }
 
-  /** Looks at visitors, going on where it stopped last time, at most once round, until at most `sizeMax` are left. */
-  evict(sizeMax: number, look: (visitor: number) => void): void {
-    for (let looked = 0; looked < this.#rowsUsed && this.#size > sizeMax; looked++) {
-      if (this.#hand >= this.#rowsUsed) this.#hand = 0
-      const row = this.#hand++
-      if (this.isHeld(row)) look(row)
+  /**
+   * Hands over visitors until at most `sizeMax` are left: of each few that are looked at, the one that was idle longest. Nearly as good as
+   * an order by idleness, and nobody has to keep one.
+   * @param idleSince Infinity: the visitor must be held
+   * @param evict deletes it
+   */
+  evict(sizeMax: number, idleSince: (visitor: number) => number, evict: (visitor: number) => void): void {
+    for (let inVain = 0; this.#size > sizeMax && inVain < this.#rowsUsed * roundsMax;) {
+      let idle = nobody
+      let since = Infinity
+      for (let i = 0; i < lookedAtOnce; i++) {
+        const row = this.#nextRow()
+        if (!this.isHeld(row)) continue
+        const its = idleSince(row)
+        if (its >= since) continue
+        idle = row
+        since = its
+      }
+      if (idle === nobody) inVain += lookedAtOnce
+      else {
+        inVain = 0
+        evict(idle)
+      }
     }
+  }
+
+  /** Rows far apart, one after the other: neighbours came at one time. Multiples of the golden ratio leave no gap for long. */
+  #nextRow(): number {
+    this.#hand = this.#hand + 0x9e3779b1 >>> 0
+    return Math.floor(this.#hand / 2 ** 32 * this.#rowsUsed)
   }
 
   isHeld(visitor: number): boolean {

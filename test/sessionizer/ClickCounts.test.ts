@@ -22,7 +22,7 @@ describe("ClickCounts", () => {
       const busy: Array<string> = []
       for (let i = 0; i < 12; i++) {
         const [visitor, name] = i % 2 === 0 ? [ann!, "ann"] : [bob!, "bob"]
-        if (counts.note(visitor, 1_000 + i as EpochMillis, "item", 0) !== undefined) busy.push(`${name} at ${i}`)
+        if (counts.note(visitor, 1_000 + i as EpochMillis, 7, 0) !== undefined) busy.push(`${name} at ${i}`)
       }
       assert.deepStrictEqual(busy, ["ann at 10", "bob at 11"])
     })

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
+import { itemHashOf } from "../../src/sessionizer/ItemHash.ts"
 import { ItemSets, itemWords } from "../../src/sessionizer/ItemSets.ts"
 import { TextColumn } from "../../src/sessionizer/TextColumn.ts"
 import { TextSlots } from "../../src/sessionizer/TextSlots.ts"
@@ -104,7 +105,7 @@ describe("ItemSets", () => {
       const words = new Int32Array(3 * itemWords)
       const model = [new Set<string>(), new Set<string>(), new Set<string>()]
       for (const [session, each] of moves) {
-        sets.addText(session, words, session * itemWords, each)
+        sets.add(session, words, session * itemWords, itemHashOf(each))
         model[session]!.add(each)
       }
       for (const session of [0, 1, 2]) {

@@ -58,20 +58,26 @@ describe("VisitorTable", () => {
     )
   })
 
-  it("shows each visitor at most once to who evicts, and stops at the size asked for", () => {
+  it("evicts those who were idle longest, nobody who must be held, and stops at the size asked for", () => {
     const table = new VisitorTable()
     for (let i = 0; i < 1_000; i++) {
       const { length, start, view } = viewOf(`v${i}`)
       table.add(i * 7, view, start, length)
     }
-    const seen: Array<number> = []
-    table.evict(600, (visitor) => {
-      seen.push(visitor)
-      if (visitor % 2 === 0) table.delete(visitor)
+    const evicted: Array<number> = []
+    // The larger its number, the longer was it idle. Every other one must stay.
+    table.evict(700, (visitor) => visitor % 2 === 0 ? -visitor : Infinity, (visitor) => {
+      evicted.push(visitor)
+      table.delete(visitor)
     })
-    assert.strictEqual(table.size, 600)
-    assert.strictEqual(new Set(seen).size, seen.length)
-    table.evict(0, (visitor) => table.delete(visitor))
+    assert.strictEqual(table.size, 700)
+    assert.strictEqual(new Set(evicted).size, 300)
+    assert.isTrue(evicted.every((visitor) => visitor % 2 === 0))
+    // A perfect choice would have taken 400 to 998; of 300 at random 120 would be below.
+    assert.isAtMost(evicted.filter((visitor) => visitor < 400).length, 30)
+    table.evict(0, (visitor) => visitor % 2 === 0 ? 0 : Infinity, (visitor) => table.delete(visitor))
+    assert.strictEqual(table.size, 500)
+    table.evict(0, () => 0, (visitor) => table.delete(visitor))
     assert.strictEqual(table.size, 0)
   })
 })

@@ -258,7 +258,7 @@ export const mutations: ReadonlyArray<Mutation> = [
   {
     mistake: "a visitor evicted before its changes are durable",
     runs: 450,
-    edits: [[core, "if (this.#sessions.version(each) > durable) return\n", "\n"]]
+    edits: [[core, "if (this.#sessions.version(each) > durable) return Infinity\n", "\n"]]
   },
   {
     mistake: "a merge keeps the id of the earlier session instead of the lower offset",
@@ -408,14 +408,18 @@ export const mutations: ReadonlyArray<Mutation> = [
     mistake: "a cold visitor at the bound of reach not read back",
     runs: 3_000,
     edits: [
-      [cold, "this.#endedAt[at]! < reachable ? undefined", "this.#endedAt[at]! <= reachable ? undefined"]
+      [
+        cold,
+        "this.#endedAt[at]! * 1_000 < reachable ? undefined",
+        "this.#endedAt[at]! * 1_000 <= reachable ? undefined"
+      ]
     ]
   },
   {
     mistake: "a cold visitor at the bound of reach swept out",
     runs: 40_000,
     edits: [
-      [cold, "old.endedAt[each]! < reachable", "old.endedAt[each]! <= reachable"]
+      [cold, "old.endedAt[each]! * 1_000 < reachable", "old.endedAt[each]! * 1_000 <= reachable"]
     ]
   },
   {

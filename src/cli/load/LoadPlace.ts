@@ -40,7 +40,8 @@ export const loadPlace = Effect.fnUntraced(function*({ collector, log }: LoadPla
         ...(cluster !== undefined && { GUARDIAN_KAFKA_BROKERS: cluster.brokers.join(",") }),
         GUARDIAN_API_PORT: "0",
         GUARDIAN_API_READ_KEYS: "",
-        GUARDIAN_COLLECTOR_PORT: "0"
+        GUARDIAN_COLLECTOR_PORT: "0",
+        GUARDIAN_HEALTH_PORT: "0"
       }, collector ? "all" : "pipeline")
     ),
     (held) => Effect.promise(() => held.end())
@@ -54,7 +55,8 @@ export const loadPlace = Effect.fnUntraced(function*({ collector, log }: LoadPla
   const attached = yield* EmbeddedWarehouse.attach(paths(directory).warehouse)
   if (Option.isNone(attached)) return yield* notReady(serving)
   const warehouse = yield* ClickHouseWarehouse.make(attached.value.address("reader"))
-  return { services, warehouse, api, collect: collectorAt(port) }
+  const metrics = collector ? api : yield* found(serving, () => /Health at (\S+)/.exec(serving.output)?.[1])
+  return { services, warehouse, api, collect: collectorAt(port), metrics: `${metrics}/metrics` }
 })
 
 const brokers = Effect.acquireRelease(

@@ -3,6 +3,12 @@ import type { Ledger } from "../chaos/Ledger.ts"
 import type { Sight } from "../chaos/Recovery.ts"
 import { lagAt, quantile } from "../chaos/Recovery.ts"
 
+/** Resident memory of the serving process, and how long after the first record it was processing. */
+export interface MemorySample {
+  readonly afterMs: number
+  readonly residentBytes: number
+}
+
 export interface LoadStep {
   readonly recordsPerSecond: number
   /** Acknowledged in the measured part, per second. */
@@ -18,6 +24,8 @@ export interface LoadStep {
   readonly shownP50Ms?: number
   readonly shownP95Ms?: number
   readonly appendP95Ms: number
+  /** Of the process with the pipeline, from the beginning of the traffic on, in order. */
+  readonly memory: ReadonlyArray<MemorySample>
   readonly isHeld: boolean
 }
 
@@ -28,12 +36,13 @@ const rateShareMin = 0.97
 export const stepOf = (
   ledger: Ledger,
   sights: ReadonlyArray<Sight>,
-  { from, recordsPerSecond, shown = [], to }: {
+  { from, memory = [], recordsPerSecond, shown = [], to }: {
     readonly from: number
     readonly to: number
     readonly recordsPerSecond: number
     /** What the query API took to show events, ms. */
     readonly shown?: ReadonlyArray<number>
+    readonly memory?: ReadonlyArray<MemorySample>
   }
 ): LoadStep => {
   const acknowledged = sum(ledger.endAt(to)) - sum(ledger.endAt(from))
@@ -52,6 +61,7 @@ export const stepOf = (
     visibleP99Ms: quantile(visible, 0.99),
     ...shown.length > 0 && { shownP50Ms: quantile(shown, 0.5), shownP95Ms: quantile(shown, 0.95) },
     appendP95Ms: quantile(took, 0.95),
+    memory,
     isHeld: acknowledgedPerSecond >= rateShareMin * recordsPerSecond && lagEnd <= lagSecondsMax * recordsPerSecond
   }
 }
