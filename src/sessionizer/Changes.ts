@@ -9,6 +9,7 @@ import type { Finding } from "./Finding.ts"
 import type { KeptRecord } from "./KeptRecord.ts"
 import { NumberColumn } from "./NumberColumn.ts"
 import { SessionRows } from "./SessionRows.ts"
+import { Slack } from "./Slack.ts"
 import { TextColumn } from "./TextColumn.ts"
 import { WordColumn } from "./WordColumn.ts"
 
@@ -140,9 +141,16 @@ export class Changes {
   readonly controls: Array<ControlRecord> = []
   /** Decision hashes at multiples of `decisionHashEvery`: [offset, hash]. */
   readonly decisionHashes: Array<readonly [Offset, bigint]> = []
+  readonly #slack = new Slack()
+  #eventsMost = 0
 
-  /** Empties it; its memory stays for the next changes. */
-  clear(): void {
+  /**
+   * Empties it; its memory stays for the next changes.
+   * @returns whether it should stay: false when so much has not been needed for long
+   */
+  clear(): boolean {
+    this.#eventsMost = Math.max(this.#eventsMost, this.events.length)
+    const isWorthKeeping = !this.#slack.isTooLarge(this.events.length, this.#eventsMost)
     this.events.clear()
     this.sessions.clear()
     for (
@@ -156,5 +164,6 @@ export class Changes {
         this.decisionHashes
       ]
     ) list.length = 0
+    return isWorthKeeping
   }
 }

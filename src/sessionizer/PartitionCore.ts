@@ -139,8 +139,7 @@ export class PartitionCore {
 
   /** Takes the memory of changes back that nobody needs any more. */
   reuse(changes: Changes): void {
-    changes.clear()
-    this.#spare = changes
+    if (changes.clear()) this.#spare = changes
   }
 
   /**

@@ -14,7 +14,7 @@ import { itemHashOf, noItem } from "./ItemHash.ts"
 import { ItemSets } from "./ItemSets.ts"
 import type { SessionParts } from "./SessionParts.ts"
 import type { SessionRows } from "./SessionRows.ts"
-import { TextSlots } from "./TextSlots.ts"
+import { noText, TextTable } from "./TextTable.ts"
 import type { VisitorTable } from "./VisitorTable.ts"
 
 const rowBytes = 128
@@ -39,6 +39,13 @@ const olderAt = 20
 const unusedAt = 21
 /** Items have the rest of the row. */
 const itemsAt = 22
+
+/** Places within a session's texts. */
+const exitUrlAt = 0
+const entryUrlAt = 1
+const referrerAt = 2
+const userAgentAt = 3
+const textWords = 4
 
 const free = 0
 const held = 1
@@ -69,10 +76,9 @@ export class SessionTable {
   readonly #changed: Array<number> = []
   readonly #visitors: VisitorTable
   readonly #reportingCurrency: string
-  readonly #entryUrls = new TextSlots()
-  readonly #exitUrls = new TextSlots()
-  readonly #referrers: Array<string> = []
-  readonly #userAgents: Array<string> = []
+  /** Of each session `textWords` numbers of texts. */
+  #texts = new Int32Array(capacityMin * textWords)
+  readonly #textTable = new TextTable()
   /** Of the sessions with purchases. */
   readonly #money = new Map<number, Money>()
   /** Every id that was merged into a session, directly or through others. */
@@ -86,7 +92,8 @@ export class SessionTable {
 
   /** Loads what an event will need. */
   touch(session: number): number {
-    return this.#words[session * rowWords]! ^ this.#words[session * rowWords + flagsAt]! ^ this.#exitUrls.touch(session)
+    return this.#words[session * rowWords]! ^ this.#words[session * rowWords + flagsAt]! ^
+      this.#texts[session * textWords]!
   }
 
   startedAt(session: number): number {
@@ -150,10 +157,6 @@ export class SessionTable {
     this.#words[word + flagsAt] = held
     this.#words[word + visitorAt] = visitor
     this.#words[word + olderAt] = none
-    this.#entryUrls.clear(session)
-    this.#exitUrls.clear(session)
-    this.#referrers[session] = ""
-    this.#userAgents[session] = ""
     return session
   }
 
@@ -165,16 +168,15 @@ export class SessionTable {
     const at = session * rowDoubles
     const word = session * rowWords
     const eventTs = events.eventTs[index]!
-    const place = index * placeStride
     if (this.#words[word + eventsAt] === 0 || eventTs < this.#doubles[at + startedAtAt]!) {
       this.#doubles[at + startedAtAt] = eventTs
-      this.#entryUrls.set(session, events.view, events.places[place + Text.url]!, events.places[place + Text.url + 1]!)
-      this.#referrers[session] = events.referrer(index)
-      this.#userAgents[session] = events.userAgent(index)
+      this.#setText(session, entryUrlAt, events, index, Text.url)
+      this.#setText(session, referrerAt, events, index, Text.referrer)
+      this.#setText(session, userAgentAt, events, index, Text.userAgent)
     }
     if (eventTs >= this.#doubles[at + endedAtAt]!) {
       this.#doubles[at + endedAtAt] = eventTs
-      this.#exitUrls.set(session, events.view, events.places[place + Text.url]!, events.places[place + Text.url + 1]!)
+      this.#setText(session, exitUrlAt, events, index, Text.url)
     }
     this.#words[word + eventsAt]!++
     this.#doubles[at + versionAt] = offset + 1
@@ -195,13 +197,11 @@ export class SessionTable {
     const otherAt = other * rowDoubles
     if (this.#doubles[otherAt + startedAtAt]! < this.#doubles[at + startedAtAt]!) {
       this.#doubles[at + startedAtAt] = this.#doubles[otherAt + startedAtAt]!
-      this.#entryUrls.copy(other, session)
-      this.#referrers[session] = this.#referrers[other]!
-      this.#userAgents[session] = this.#userAgents[other]!
+      for (const text of [entryUrlAt, referrerAt, userAgentAt]) this.#copyText(other, session, text)
     }
     if (this.#doubles[otherAt + endedAtAt]! > this.#doubles[at + endedAtAt]!) {
       this.#doubles[at + endedAtAt] = this.#doubles[otherAt + endedAtAt]!
-      this.#exitUrls.copy(other, session)
+      this.#copyText(other, session, exitUrlAt)
     }
     this.#doubles[at + versionAt] = offset + 1
     for (const count of [eventsAt, clicksAt, cartsAt, purchasesAt]) {
@@ -229,10 +229,11 @@ export class SessionTable {
     const word = session * rowWords
     this.#doubles[at + startedAtAt] = first.startedAt
     this.#doubles[at + endedAtAt] = last.endedAt
-    this.#entryUrls.setText(session, first.entryUrl)
-    this.#exitUrls.setText(session, last.exitUrl)
-    this.#referrers[session] = first.firstReferrer
-    this.#userAgents[session] = first.userAgent
+    const texts = session * textWords
+    this.#texts[texts + entryUrlAt] = this.#textTable.holdText(first.entryUrl)
+    this.#texts[texts + exitUrlAt] = this.#textTable.holdText(last.exitUrl)
+    this.#texts[texts + referrerAt] = this.#textTable.holdText(first.firstReferrer)
+    this.#texts[texts + userAgentAt] = this.#textTable.holdText(first.userAgent)
     for (const group of groups) {
       this.#words[word + eventsAt]! += group.events
       this.#words[word + clicksAt]! += group.clicks
@@ -278,8 +279,7 @@ export class SessionTable {
     let lookedAt = 0
     for (let i = from; i < to; i++) {
       const session = this.#changed[i]!
-      lookedAt ^= this.touch(session) ^ this.#entryUrls.touch(session) ^
-        this.#visitors.touchRow(this.#words[session * rowWords + visitorAt]!)
+      lookedAt ^= this.touch(session) ^ this.#visitors.touchRow(this.#words[session * rowWords + visitorAt]!)
     }
     this.#words[unusedAt] = lookedAt
   }
@@ -302,10 +302,11 @@ export class SessionTable {
     const money = words[word + purchasesAt] === 0 ? undefined : this.#money.get(session)
     rows.revenue.push(money?.revenue ?? 0n)
     rows.revenueByCurrency.push(sorted(money?.byCurrency))
-    this.#entryUrls.appendTo(rows.entryUrl, session)
-    this.#exitUrls.appendTo(rows.exitUrl, session)
-    rows.firstReferrer.appendText(this.#referrers[session]!)
-    rows.userAgent.appendText(this.#userAgents[session]!)
+    const texts = session * textWords
+    this.#textTable.appendTo(rows.entryUrl, this.#texts[texts + entryUrlAt]!)
+    this.#textTable.appendTo(rows.exitUrl, this.#texts[texts + exitUrlAt]!)
+    this.#textTable.appendTo(rows.firstReferrer, this.#texts[texts + referrerAt]!)
+    this.#textTable.appendTo(rows.userAgent, this.#texts[texts + userAgentAt]!)
     rows.version.append(this.#doubles[at + versionAt]!)
   }
 
@@ -318,10 +319,10 @@ export class SessionTable {
 
   #forget(session: number): void {
     this.#words[session * rowWords + flagsAt] = free
-    this.#entryUrls.clear(session)
-    this.#exitUrls.clear(session)
-    this.#referrers[session] = ""
-    this.#userAgents[session] = ""
+    for (let at = session * textWords; at < (session + 1) * textWords; at++) {
+      this.#textTable.release(this.#texts[at]!)
+      this.#texts[at] = noText
+    }
     this.#money.delete(session)
     this.#absorbed.delete(session)
     this.#items.clear(session, this.#words, session * rowWords + itemsAt)
@@ -351,8 +352,24 @@ export class SessionTable {
     larger.set(this.#doubles)
     this.#doubles = larger
     this.#words = new Int32Array(larger.buffer)
-    this.#entryUrls.reserve(larger.length / rowDoubles)
-    this.#exitUrls.reserve(larger.length / rowDoubles)
+    const texts = new Int32Array(this.#texts.length * 2)
+    texts.set(this.#texts)
+    this.#texts = texts
+  }
+
+  #setText(session: number, which: number, events: EventBatch, index: number, text: Text): void {
+    const place = index * placeStride + text
+    const held = this.#textTable.hold(events.view, events.places[place]!, events.places[place + 1]!)
+    this.#replaceText(session * textWords + which, held)
+  }
+
+  #copyText(from: number, to: number, which: number): void {
+    this.#replaceText(to * textWords + which, this.#textTable.holdAgain(this.#texts[from * textWords + which]!))
+  }
+
+  #replaceText(at: number, held: number): void {
+    this.#textTable.release(this.#texts[at]!)
+    this.#texts[at] = held
   }
 }
 

@@ -7,6 +7,7 @@
  */
 import { readString } from "../domain/StringCache.ts"
 import { partialWord } from "./Fingerprint.ts"
+import { noRow, RowIndex } from "./RowIndex.ts"
 import type { TextColumn } from "./TextColumn.ts"
 
 const rowWords = 16
@@ -35,24 +36,22 @@ export class VisitorTable {
   #rows = new Int32Array(capacityMin * rowWords)
   /** Bytes of `#rows`. */
   #bytes = Buffer.from(this.#rows.buffer)
-  /** Open addressing: hash, row number + 1 (0: free); at least half of it is free. */
-  #index = new Int32Array(capacityMin * 4)
+  readonly #index = new RowIndex()
   /** Ids that have no room in their rows. */
   readonly #longIds = new Map<number, Buffer>()
   readonly #free: Array<number> = []
   readonly #deleted: Array<number> = []
   #rowsUsed = 0
-  #size = 0
   /** Where `evict` goes on: a fraction of the rows, in units of 2^-32. */
   #hand = 0
 
   get size(): number {
-    return this.#size
+    return this.#index.size
   }
 
   /** Loads where a search for this hash begins, so that a search soon after finds it in the cache. */
   touch(hash: number): number {
-    return this.#index[(homeOf(hash) & (this.#index.length >> 1) - 1) * 2]!
+    return this.#index.touch(hash)
   }
 
   hash(visitor: number): number {
@@ -67,17 +66,15 @@ export class VisitorTable {
   /** The visitor with this hash and the id that stands in `view` from `start` on, or `nobody`. */
   find(hash: number, view: DataView, start: number, length: number): number {
     const index = this.#index
-    const mask = (index.length >> 1) - 1
-    for (let at = homeOf(hash) & mask;; at = at + 1 & mask) {
-      const row = index[at * 2 + 1]! - 1
-      if (row < 0) return nobody
-      if (index[at * 2] === hash && this.#hasId(row, view, start, length)) return row
+    for (let slot = index.home(hash);; slot = index.next(slot)) {
+      const row = index.row(slot)
+      if (row === noRow) return nobody
+      if (index.hash(slot) === hash && this.#hasId(row, view, start, length)) return row
     }
   }
 
   /** Adds a visitor that `find` does not find. It has no session and no click. */
   add(hash: number, view: DataView, start: number, length: number): number {
-    if ((this.#size + 1) * 4 > this.#index.length) this.#resizeIndex(this.#index.length * 2)
     const row = this.#free.pop() ?? this.#rowsUsed++
     if ((row + 1) * rowWords > this.#rows.length) this.#growRows()
     const rows = this.#rows
@@ -92,30 +89,16 @@ export class VisitorTable {
     if (length > idBytesMax) {
       this.#longIds.set(row, Buffer.from(Buffer.from(view.buffer, view.byteOffset + start, length)))
     }
-    this.#enter(hash, row)
-    this.#size++
+    this.#index.add(hash, row)
     return row
   }
 
   /** Takes a visitor out. Its id can still be asked for until `reclaim`: changes of its sessions may not have been taken yet. */
   delete(row: number): void {
-    const index = this.#index
-    const mask = (index.length >> 1) - 1
     const at = row * rowWords
-    let hole = homeOf(this.#rows[at + hashAt]!) & mask
-    while (index[hole * 2 + 1] !== row + 1) hole = hole + 1 & mask
-    // Those that a search would no longer reach over the hole move up.
-    for (let each = hole + 1 & mask; index[each * 2 + 1] !== 0; each = each + 1 & mask) {
-      const home = homeOf(index[each * 2]!) & mask
-      if ((each - home & mask) < (each - hole & mask)) continue
-      index[hole * 2] = index[each * 2]!
-      index[hole * 2 + 1] = index[each * 2 + 1]!
-      hole = each
-    }
-    index[hole * 2 + 1] = 0
+    this.#index.remove(this.#rows[at + hashAt]!, row)
     this.#rows[at + sessionAt] = gone
     this.#deleted.push(row)
-    this.#size--
   }
 
   /** Makes the rows of deleted visitors free. */
@@ -136,7 +119,7 @@ export class VisitorTable {
    * @param evict deletes it
    */
   evict(sizeMax: number, idleSince: (visitor: number) => number, evict: (visitor: number) => void): void {
-    for (let inVain = 0; this.#size > sizeMax && inVain < this.#rowsUsed * roundsMax;) {
+    for (let inVain = 0; this.size > sizeMax && inVain < this.#rowsUsed * roundsMax;) {
       let idle = nobody
       let since = Infinity
       for (let i = 0; i < lookedAtOnce; i++) {
@@ -229,21 +212,6 @@ export class VisitorTable {
     return this.#longIds.get(row)!.equals(Buffer.from(view.buffer, view.byteOffset + start, length))
   }
 
-  #enter(hash: number, row: number): void {
-    const index = this.#index
-    const mask = (index.length >> 1) - 1
-    let at = homeOf(hash) & mask
-    while (index[at * 2 + 1] !== 0) at = at + 1 & mask
-    index[at * 2] = hash
-    index[at * 2 + 1] = row + 1
-  }
-
-  #resizeIndex(length: number): void {
-    const old = this.#index
-    this.#index = new Int32Array(length)
-    for (let at = 0; at < old.length; at += 2) if (old[at + 1] !== 0) this.#enter(old[at]!, old[at + 1]! - 1)
-  }
-
   #growRows(): void {
     const larger = new Int32Array(this.#rows.length * 2)
     larger.set(this.#rows)
@@ -252,6 +220,3 @@ export class VisitorTable {
     this.#view = new DataView(larger.buffer)
   }
 }
-
-/** Hashes of one partition share a remainder: spread them. */
-const homeOf = (hash: number): number => Math.imul(hash, 0x9e3779b1) >>> 7

@@ -65,7 +65,9 @@ export const make = (address: WarehouseAddress): Effect.Effect<Warehouse["Servic
         return yield* failure(address, `an insert was answered with: ${answered.toString("utf8", 0, 500)}`, 0, false)
       }
       // Only now does nobody read the memory any more: after a failure a socket may still hold it, so it is left to the collector.
-      if (scratches.length < scratchesKeptMax && scratch.bytes.length <= scratchBytesKeptMax) scratches.push(scratch)
+      if (
+        scratches.length < scratchesKeptMax && scratch.bytes.length <= scratchBytesKeptMax && scratch.isWorthKeeping()
+      ) scratches.push(scratch)
     })
 
     return Warehouse.of({

@@ -5,6 +5,7 @@
  *
  * Format: https://clickhouse.com/docs/interfaces/formats/Native; LowCardinality: SerializationLowCardinality.cpp.
  */
+import { Slack } from "../sessionizer/Slack.ts"
 import type { WordColumn } from "../sessionizer/WordColumn.ts"
 import type { Column, TableBlock } from "./TableBlock.ts"
 import { rowsOf } from "./TableBlock.ts"
@@ -13,6 +14,7 @@ import { rowsOf } from "./TableBlock.ts"
 export class Scratch {
   bytes: NativeBuffer
   length = 0
+  readonly #slack = new Slack()
 
   constructor(initialBytes: number = scratchBytesMin) {
     this.bytes = Buffer.allocUnsafeSlow(initialBytes) as NativeBuffer
@@ -27,6 +29,11 @@ export class Scratch {
     this.bytes.copy(larger, 0, 0, this.length)
     this.bytes = larger as NativeBuffer
     return this.bytes
+  }
+
+  /** After each use: false when it has been much larger than needed for long. */
+  isWorthKeeping(): boolean {
+    return !this.#slack.isTooLarge(Math.max(this.length, scratchBytesMin), this.bytes.length)
   }
 }
 

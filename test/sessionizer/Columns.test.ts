@@ -2,8 +2,10 @@ import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import { itemHashOf } from "../../src/sessionizer/ItemHash.ts"
 import { ItemSets, itemWords } from "../../src/sessionizer/ItemSets.ts"
+import { noRow, RowIndex } from "../../src/sessionizer/RowIndex.ts"
+import { Slack } from "../../src/sessionizer/Slack.ts"
 import { TextColumn } from "../../src/sessionizer/TextColumn.ts"
-import { TextSlots } from "../../src/sessionizer/TextSlots.ts"
+import { noText, TextTable } from "../../src/sessionizer/TextTable.ts"
 import { WordColumn } from "../../src/sessionizer/WordColumn.ts"
 
 const text = fc.oneof(
@@ -75,25 +77,85 @@ describe("WordColumn", () => {
   })
 })
 
-describe("TextSlots", () => {
-  it("gives back each slot's last text, whatever its length was and whatever lay there before", () => {
-    const move = fc.tuple(fc.nat(99), text, fc.constantFrom("set", "setText", "clear", "copy"), fc.nat(99))
-    fc.assert(fc.property(fc.array(move), (moves) => {
-      const slots = new TextSlots()
-      slots.reserve(100)
-      const expected = Array.from({ length: 100 }, () => "")
-      for (const [slot, each, how, other] of moves) {
+describe("TextTable", () => {
+  it("gives back each row's last text, whatever rows hold it besides, and holds no other", () => {
+    const move = fc.tuple(
+      fc.nat(19),
+      fc.oneof(text, fc.constantFrom("", "/", "/cart", "/pages/a-page")),
+      fc.constantFrom("hold", "holdText", "clear", "copy"),
+      fc.nat(19)
+    )
+    fc.assert(fc.property(fc.array(move, { maxLength: 300, size: "max" }), (moves) => {
+      const table = new TextTable()
+      const held = Array.from({ length: 20 }, () => noText)
+      const expected = held.map(() => "")
+      for (const [row, each, how, other] of moves) {
         const { start, view } = placed(Buffer.from(each))
-        if (how === "set") slots.set(slot, view, start, Buffer.byteLength(each))
-        else if (how === "setText") slots.setText(slot, each)
-        else if (how === "clear") slots.clear(slot)
-        else slots.copy(other, slot)
-        expected[slot] = how === "clear" ? "" : how === "copy" ? expected[other]! : each
+        const next = how === "hold" ?
+          table.hold(view, start, Buffer.byteLength(each)) :
+          how === "holdText" ?
+          table.holdText(each) :
+          how === "clear" ?
+          noText :
+          table.holdAgain(held[other]!)
+        table.release(held[row]!)
+        held[row] = next
+        expected[row] = how === "clear" ? "" : how === "copy" ? expected[other]! : each
       }
       const column = new TextColumn()
-      for (let slot = 0; slot < 100; slot++) slots.appendTo(column, slot)
+      for (const each of held) table.appendTo(column, each)
       assert.deepStrictEqual([...column], expected)
+      assert.strictEqual(table.size, new Set(expected.filter((each) => each !== "")).size)
+      // Equal texts have equal numbers, unlike ones unlike.
+      assert.strictEqual(new Set(held).size, new Set(expected).size)
     }))
+  })
+
+  it("needs room for what is held, not for all that ever was", () => {
+    const table = new TextTable()
+    const held: Array<number> = []
+    for (let i = 0; i < 100_000; i++) {
+      held.push(table.holdText(`https://shop.example/pages/${i}?campaign=${i * 7}`))
+      if (held.length > 1_000) table.release(held.shift()!)
+    }
+    assert.strictEqual(table.size, 1_000)
+    assert.isAtMost(table.memoryBytes, 1_000 * 200)
+  })
+})
+
+describe("RowIndex", () => {
+  it("finds each row by its hash after any additions and removals, also of equal hashes", () => {
+    const move = fc.tuple(fc.nat(399), fc.boolean())
+    fc.assert(fc.property(fc.array(move, { maxLength: 2_000, size: "max" }), (moves) => {
+      const index = new RowIndex()
+      const held = new Set<number>()
+      const hashOf = (row: number) => Math.imul(row % 150, 0x01000193)
+      const isFound = (row: number) => {
+        for (let slot = index.home(hashOf(row));; slot = index.next(slot)) {
+          const found = index.row(slot)
+          if (found === noRow || (index.hash(slot) === hashOf(row) && found === row)) return found === row
+        }
+      }
+      for (const [row, isAdded] of moves) {
+        if (isAdded && !held.has(row)) {
+          index.add(hashOf(row), row)
+          held.add(row)
+        } else if (!isAdded && held.delete(row)) index.remove(hashOf(row), row)
+      }
+      assert.strictEqual(index.size, held.size)
+      for (let row = 0; row < 400; row++) assert.strictEqual(isFound(row), held.has(row))
+    }))
+  })
+})
+
+describe("Slack", () => {
+  it("says that memory is too large after a long row of small uses, and not while now and then a large one comes", () => {
+    const slack = new Slack()
+    const answers = Array.from({ length: 200 }, (_, use) => slack.isTooLarge(use % 60 === 0 ? 500 : 249, 1_000))
+    assert.isFalse(answers.includes(true))
+    const later = Array.from({ length: 64 }, () => slack.isTooLarge(249, 1_000))
+    assert.isTrue(later.at(-1))
+    assert.isFalse(slack.isTooLarge(250, 1_000))
   })
 })
 

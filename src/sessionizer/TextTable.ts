@@ -1,0 +1,139 @@
+/**
+ * Texts that rows share: addresses, referrers, user agents. Each is held once, as bytes, for as long as a row refers to it. Pages
+ * that many visit cost a number a visitor; those that differ cost their bytes and some 40 more.
+ */
+import { murmur2, partialWord, TextBytes } from "./Fingerprint.ts"
+import { noRow, RowIndex } from "./RowIndex.ts"
+import type { TextColumn } from "./TextColumn.ts"
+
+/** The number of the empty text, which nobody needs to hold. */
+export const noText = 0
+
+const rowWords = 4
+/** Places within a row. */
+const hashAt = 0
+/** Where its bytes begin, in words. */
+const startAt = 1
+/** In bytes. */
+const lengthAt = 2
+/** How many refer to it; 0: the row is free. */
+const countAt = 3
+const rowsMin = 64
+const wordsMin = 1 << 10
+/** Room in new memory, as a share of what is held: so much must be added before all of it is copied again. */
+const room = 1.5
+const hashSeed = 0x5bd1e995
+
+export class TextTable {
+  #rows = new Int32Array(rowsMin * rowWords)
+  #rowsUsed = noText + 1
+  readonly #free: Array<number> = []
+  readonly #index = new RowIndex()
+  #words = new Int32Array(wordsMin)
+  #bytes = Buffer.from(this.#words.buffer)
+  #view = new DataView(this.#words.buffer)
+  /** Words in use, those of texts that are gone included. */
+  #end = 0
+  #gone = 0
+  readonly #textBytes = new TextBytes()
+
+  /** Texts that are held. */
+  get size(): number {
+    return this.#index.size
+  }
+
+  /** Bytes of memory. */
+  get memoryBytes(): number {
+    return this.#words.byteLength + this.#rows.byteLength
+  }
+
+  /** The number of the text in `view[start, start + length)`, which is held once more. */
+  hold(view: DataView, start: number, length: number): number {
+    if (length === 0) return noText
+    const hash = murmur2(view, start, length, hashSeed)
+    const index = this.#index
+    for (let slot = index.home(hash);; slot = index.next(slot)) {
+      const row = index.row(slot)
+      if (row === noRow) return this.#add(hash, view, start, length)
+      if (index.hash(slot) === hash && this.#isText(row, view, start, length)) return this.holdAgain(row)
+    }
+  }
+
+  holdText(text: string): number {
+    const bytes = this.#textBytes
+    bytes.set(text)
+    return this.hold(bytes.view, 0, bytes.length)
+  }
+
+  holdAgain(text: number): number {
+    if (text !== noText) this.#rows[text * rowWords + countAt]!++
+    return text
+  }
+
+  /** One that held the text does not any more. */
+  release(text: number): void {
+    if (text === noText) return
+    const at = text * rowWords
+    if (--this.#rows[at + countAt]! > 0) return
+    this.#index.remove(this.#rows[at + hashAt]!, text)
+    this.#gone += wordsOf(this.#rows[at + lengthAt]!)
+    this.#free.push(text)
+  }
+
+  appendTo(column: TextColumn, text: number): void {
+    const at = text * rowWords
+    const length = text === noText ? 0 : this.#rows[at + lengthAt]!
+    column.append(this.#bytes, this.#view, this.#rows[at + startAt]! * 4, length)
+  }
+
+  #isText(row: number, view: DataView, start: number, length: number): boolean {
+    const at = row * rowWords
+    if (this.#rows[at + lengthAt] !== length) return false
+    let word = this.#rows[at + startAt]!
+    let i = 0
+    for (const whole = length & ~3; i < whole; i += 4) {
+      if (this.#words[word++] !== view.getInt32(start + i, true)) return false
+    }
+    return i === length || this.#words[word] === partialWord(view, start + i, length - i)
+  }
+
+  #add(hash: number, view: DataView, start: number, length: number): number {
+    const needed = wordsOf(length)
+    if (this.#end + needed > this.#words.length) this.#move(needed)
+    const row = this.#free.pop() ?? this.#rowsUsed++
+    if ((row + 1) * rowWords > this.#rows.length) {
+      const larger = new Int32Array(this.#rows.length * 2)
+      larger.set(this.#rows)
+      this.#rows = larger
+    }
+    const at = row * rowWords
+    this.#rows[at + hashAt] = hash
+    this.#rows[at + startAt] = this.#end
+    this.#rows[at + lengthAt] = length
+    this.#rows[at + countAt] = 1
+    for (let i = 0; i < length; i += 4) this.#words[this.#end++] = partialWord(view, start + i, length - i)
+    this.#index.add(hash, row)
+    return row
+  }
+
+  /** Into new memory, without what is gone. */
+  #move(needed: number): void {
+    const old = this.#words
+    const held = this.#end - this.#gone + needed
+    this.#words = new Int32Array(Math.max(wordsMin, Math.ceil(held * room)))
+    this.#bytes = Buffer.from(this.#words.buffer)
+    this.#view = new DataView(this.#words.buffer)
+    this.#end = 0
+    this.#gone = 0
+    for (let row = noText + 1; row < this.#rowsUsed; row++) {
+      const at = row * rowWords
+      if (this.#rows[at + countAt] === 0) continue
+      const start = this.#rows[at + startAt]!
+      const end = start + wordsOf(this.#rows[at + lengthAt]!)
+      this.#rows[at + startAt] = this.#end
+      for (let word = start; word < end; word++) this.#words[this.#end++] = old[word]!
+    }
+  }
+}
+
+const wordsOf = (bytes: number): number => bytes + 3 >> 2
