@@ -3,14 +3,14 @@
  *
  * An id counts as seen exactly while the event_ts of the event accepted under it is >= watermark - lateness. That is decided
  * at look-up, from the slot's time; slots that are past it are reused or swept out when the table is rebuilt, so memory never
- * decides. A rebuild costs one pass and happens after at least as many insertions as there are live ids: O(1) amortised.
+ * decides. A rebuild costs one pass and happens after at least a quarter as many insertions as there are live ids: O(1) amortised.
  */
 import type { EpochMillis } from "../domain/Identifiers.ts"
 
 const slotWords = 4
 const capacityMin = 256
 /** Linear probing stays short below this load. */
-const loadMax = 0.7
+const loadMax = 0.8
 /** Times are kept relative to `base` in 32 bits, +1 so that 0 means empty: 49 days. */
 const relativeMax = 0xffff_fffe
 
@@ -118,7 +118,7 @@ export class SeenIds {
     this.#used++
   }
 
-  /** Keeps what is still seen, in a table of twice the room that it needs. */
+  /** Keeps what is still seen, in a table that has room for a quarter more. */
   #rebuild(seenFrom: number, eventTs: number, more = 0): void {
     const old = this.#slots
     const oldBase = this.#base
@@ -127,7 +127,7 @@ export class SeenIds {
       const relative = old[slot]! >>> 0
       if (relative !== 0 && oldBase + relative - 1 >= seenFrom) live++
     }
-    this.#capacity = Math.max(capacityMin, (live + more + 1) * 2)
+    this.#capacity = Math.max(capacityMin, Math.ceil((live + more + 1) * 1.6))
     this.#slots = new Int32Array(this.#capacity * slotWords)
     this.#used = 0
     this.#base = Math.floor(Math.min(eventTs, seenFrom > 0 ? seenFrom : eventTs))
