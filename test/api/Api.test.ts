@@ -312,7 +312,9 @@ layer(ShopOpen, { excludeTestServices: true, timeout: "4 minutes" })("the API", 
           "guardian_records_total{",
           "guardian_event_age_seconds ",
           "guardian_api_requests_total{",
-          "guardian_api_request_seconds_bucket{"
+          "guardian_api_request_seconds_bucket{",
+          "process_cpu_seconds_total ",
+          "process_resident_memory_bytes "
         ]
       ) {
         assert.include(text, `\n${name}`)

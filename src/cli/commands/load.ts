@@ -1,7 +1,8 @@
 import { Effect } from "effect"
 import { Command, Flag } from "effect/cli"
+import { memoryText } from "../../operations/load/Memory.ts"
 import { highestHeld } from "../../operations/load/Search.ts"
-import type { LoadStep, MemorySample } from "../../operations/load/Step.ts"
+import type { LoadStep } from "../../operations/load/Step.ts"
 import { json, print, printJson, rateFlag } from "../Flags.ts"
 import { findHeldRate } from "../load/Load.ts"
 import { logKind } from "../LogChoice.ts"
@@ -65,19 +66,4 @@ const lineOf = (step: LoadStep): string => {
       "" :
       `in the API after p50 ${count(step.shownP50Ms!)}, p95 ${count(step.shownP95Ms)} ms; `) +
     `appends p95 ${count(step.appendP95Ms)} ms; ${memoryText(step.memory)}`
-}
-
-/** Resident after each of so many parts of the time, and at most. */
-const memoryParts = 6
-
-const memoryText = (samples: ReadonlyArray<MemorySample>): string => {
-  const gigabytes = (bytes: number) => (bytes / 1e9).toFixed(2)
-  const parts = Array.from(
-    { length: memoryParts },
-    (_, part) => samples[Math.ceil((part + 1) * samples.length / memoryParts) - 1]
-  )
-  const shown = [...new Set(parts)].filter((sample) => sample !== undefined)
-  const minutes = shown.map(({ afterMs }) => (afterMs / 60_000).toFixed(1)).join(" / ")
-  return `memory after ${minutes} min ${shown.map(({ residentBytes }) => gigabytes(residentBytes)).join(" / ")} GB, ` +
-    `at most ${gigabytes(Math.max(...samples.map(({ residentBytes }) => residentBytes)))} GB`
 }

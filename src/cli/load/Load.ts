@@ -9,8 +9,9 @@ import type { Sight } from "../../operations/chaos/Recovery.ts"
 import type { Submit } from "../../operations/chaos/Sender.ts"
 import { sendTraffic } from "../../operations/chaos/Sender.ts"
 import { showsUpTo, watchCheckpoints } from "../../operations/chaos/Sights.ts"
+import type { MemorySample } from "../../operations/load/Memory.ts"
 import { nextRate } from "../../operations/load/Search.ts"
-import type { LoadStep, MemorySample } from "../../operations/load/Step.ts"
+import type { LoadStep } from "../../operations/load/Step.ts"
 import { stepOf } from "../../operations/load/Step.ts"
 import { Warehouse } from "../../warehouse/Warehouse.ts"
 import { eventSchemaId, InstallationError } from "../Installation.ts"
@@ -73,12 +74,12 @@ const makeStep = Effect.fnUntraced(function*(
   )
   yield* seen(sights, sending)
   const memory: Array<MemorySample> = []
-  const looking = yield* Effect.forkScoped(probeMemory(place.metrics, memory))
+  yield* Effect.forkScoped(probeMemory(place.metrics, memory))
   yield* Effect.sleep(warmSeconds * 1_000)
   const from = yield* Clock.currentTimeMillis
   const shown: Array<number> = []
   const asking = through === "collector" ? probeApi(place, (ms) => shown.push(ms)) : Effect.never
-  yield* Effect.raceAllFirst([Effect.sleep(seconds * 1_000), Fiber.join(sending), asking, Fiber.join(looking)])
+  yield* Effect.raceFirst(Effect.sleep(seconds * 1_000), Effect.raceFirst(Fiber.join(sending), asking))
   const to = yield* Clock.currentTimeMillis
   yield* Effect.sleep(afterMs)
   yield* Deferred.succeed(stop, undefined)

@@ -2,12 +2,7 @@
 import type { Ledger } from "../chaos/Ledger.ts"
 import type { Sight } from "../chaos/Recovery.ts"
 import { lagAt, quantile } from "../chaos/Recovery.ts"
-
-/** Resident memory of the serving process, and how long after the first record it was processing. */
-export interface MemorySample {
-  readonly afterMs: number
-  readonly residentBytes: number
-}
+import type { MemorySample } from "./Memory.ts"
 
 export interface LoadStep {
   readonly recordsPerSecond: number

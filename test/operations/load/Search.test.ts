@@ -2,6 +2,7 @@ import { assert as check, integer, property } from "fast-check"
 import { describe, expect, it } from "vitest"
 import type { EpochMillis, Offset, Partition } from "../../../src/domain/Identifiers.ts"
 import { Ledger } from "../../../src/operations/chaos/Ledger.ts"
+import { memoryText } from "../../../src/operations/load/Memory.ts"
 import { highestHeld, nextRate } from "../../../src/operations/load/Search.ts"
 import type { Tried } from "../../../src/operations/load/Search.ts"
 import { stepOf, visibleAfter } from "../../../src/operations/load/Step.ts"
@@ -60,6 +61,18 @@ describe("a step", () => {
       shownP50Ms: 20,
       shownP95Ms: 30
     })
+  })
+
+  it("says how much memory there was at the end of each sixth of the time, and at most", () => {
+    const memory = Array.from(
+      { length: 12 },
+      (_, i) => ({ afterMs: (i + 1) * 30_000, residentBytes: i === 4 ? 3e9 : i * 1e8 })
+    )
+    expect(memoryText(memory)).toBe(
+      "memory after 1.0 / 2.0 / 3.0 / 4.0 / 5.0 / 6.0 min 0.10 / 0.30 / 0.50 / 0.70 / 0.90 / 1.10 GB, at most 3.00 GB"
+    )
+    expect(memoryText(memory.slice(0, 2))).toBe("memory after 0.5 / 1.0 min 0.00 / 0.10 GB, at most 0.10 GB")
+    expect(memoryText([])).toBe("memory unknown")
   })
 
   it("is not held when the log acknowledges too little", () => {
