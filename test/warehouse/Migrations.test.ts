@@ -1,11 +1,12 @@
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import type { Scope } from "effect"
-import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { copyFile, mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { make } from "../../src/warehouse/ClickHouseWarehouse.ts"
-import { load, migrate, MigrationError, migrationsDirectory } from "../../src/warehouse/Migrations.ts"
+import { load, migrate, MigrationError, migrationsDirectory, shortLived } from "../../src/warehouse/Migrations.ts"
+import type { WarehouseAddress } from "../../src/warehouse/Warehouse.ts"
 import { freshAddress, TemporaryWarehouse } from "../support/TemporaryWarehouse.ts"
 
 const tables = ["CREATE TABLE IF NOT EXISTS {database}.a (n UInt8) ENGINE = MergeTree ORDER BY n;"]
@@ -55,7 +56,63 @@ describe("the files in clickhouse/", () => {
     }))
 })
 
+describe("views that do not live long", () => {
+  const view = (name: string, from: string) =>
+    `CREATE MATERIALIZED VIEW IF NOT EXISTS {database}.${name} REFRESH EVERY 1 SECOND${from}`
+  const droppedOf = (...statements: ReadonlyArray<string>) =>
+    Effect.map(
+      Effect.flatMap(directoryOf({ "0001_a.sql": statements.join(";\n") }), load),
+      (files) => [...shortLived(files)]
+    )
+
+  it.effect("are those that are dropped before any statement needs them", () =>
+    Effect.gen(function*() {
+      const made = view("v", " AS SELECT 1")
+      const drop = "DROP VIEW IF EXISTS {database}.v"
+      assert.deepStrictEqual(yield* droppedOf(made, drop, made), ["0001_a.sql, statement 1"])
+      assert.deepStrictEqual(yield* droppedOf(made), [])
+      assert.deepStrictEqual(
+        yield* droppedOf(made, view("w", " DEPENDS ON {database}.u, {database}.v AS SELECT 2"), drop),
+        ["0001_a.sql, statement 1"]
+      )
+      const longer = "DROP VIEW IF EXISTS {database}.v_longer"
+      assert.deepStrictEqual(yield* droppedOf(made, longer), [])
+      for (
+        const need of [
+          "ALTER TABLE {database}.v MODIFY REFRESH EVERY 2 SECOND",
+          "CREATE OR REPLACE VIEW {database}.w AS SELECT * FROM {database}.v",
+          view("w", " DEPENDS ON {database}.u AS SELECT * FROM {database}.v")
+        ]
+      ) {
+        assert.deepStrictEqual(yield* droppedOf(made, need, drop), [], need)
+      }
+    }))
+})
+
 layer(TemporaryWarehouse, { excludeTestServices: true })("migrate", (it) => {
+  it.effect("makes of a new database what file after file makes of it, without the views that do not live long", () =>
+    Effect.gen(function*() {
+      const files = yield* load(migrationsDirectory)
+      const schemaOf = Effect.fnUntraced(function*(address: WarehouseAddress) {
+        const { query } = yield* make(address)
+        return yield* query(
+          `SELECT name, replaceAll(create_table_query, currentDatabase(), 'guardian') AS made FROM system.tables
+          WHERE database = currentDatabase() AND name NOT LIKE '.inner%' ORDER BY name`
+        )
+      })
+      const atOnce = yield* freshAddress
+      yield* migrate(atOnce)
+      const one = yield* freshAddress
+      const directory = yield* directoryOf({})
+      for (const { name } of files) {
+        yield* Effect.promise(() => copyFile(join(migrationsDirectory, name), join(directory, name)))
+        assert.deepStrictEqual((yield* migrate(one, directory)).applied, [name])
+      }
+      const schema = yield* schemaOf(atOnce)
+      assert.isAbove(schema.length, 40)
+      assert.deepStrictEqual(schema, yield* schemaOf(one))
+    }))
+
   it.effect("makes every table and view, each with every column explained", () =>
     Effect.gen(function*() {
       const address = yield* freshAddress
