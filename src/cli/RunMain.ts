@@ -8,16 +8,22 @@ import { CliError } from "effect/cli"
 /** How long an orderly end may take, ms: what was read is flushed in it. */
 export const stopMsMax = 4_500
 
-/** Work that has an end and has not reached it: whoever waits for the exit code must not take it for done. */
-let isUnfinished = false
+/** What is to be said of work that has an end and has not reached it: whoever waits for the exit code must not take it for done. */
+let unfinished: string | undefined
 
-/** Marks work that has an end. When it is stopped before, that is said, and the exit code is 130; a server is never unfinished. */
-export const finishing = <A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+/**
+ * Marks work that has an end. When it is stopped before, that is said, and the exit code is 130; a server is never unfinished.
+ * @param words what becomes of what was done so far
+ */
+export const finishing = <A, E, R>(
+  work: Effect.Effect<A, E, R>,
+  words = "What was done is kept; run it again and it goes on"
+): Effect.Effect<A, E, R> =>
   Effect.suspend(() => {
-    isUnfinished = true
+    unfinished = words
     return Effect.tap(work, () =>
       Effect.sync(() => {
-        isUnfinished = false
+        unfinished = undefined
       }))
   })
 
@@ -29,13 +35,12 @@ export const owe = (words: string): void => void owed.add(words)
 export const settle = (words: string): void => void owed.delete(words)
 
 const interruptedCode = (): number => {
-  if (!isUnfinished) return 0
-  process.stderr.write("guardian: stopped before the end. What was done is kept; run it again and it goes on\n")
+  if (unfinished === undefined) return 0
+  process.stderr.write(`guardian: stopped before the end. ${unfinished}\n`)
   return 130
 }
 
 export const runMain = <E>(program: Effect.Effect<void, E>): void => {
-  const fiber = Effect.runFork(program)
   let stopping = false
   const stop = (): void => {
     if (stopping) {
@@ -57,6 +62,8 @@ export const runMain = <E>(program: Effect.Effect<void, E>): void => {
   process.on("SIGHUP", stop)
   // A reader that went away (guardian tail | head) is no error.
   process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1))
+  // Signals are heard before anything begins: its first steps are made at once.
+  const fiber = Effect.runFork(program)
   fiber.addObserver((exit) => {
     const code = exitCode(exit)
     if (process.stdout.writableLength > 0) process.stdout.once("drain", () => process.exit(code))
@@ -76,8 +83,8 @@ const exitCode = (exit: Exit.Exit<void, unknown>): number => {
   return isUsage(error) ? 2 : 1
 }
 
-/** What only another call can mend, like a --map that does not fit its file. */
-const usageErrors: ReadonlySet<string> = new Set(["MappingError", "UsageError"])
+/** What only another call can mend, like a --map that does not fit its file or a variable that makes no sense. */
+const usageErrors: ReadonlySet<string> = new Set(["MappingError", "SettingsError", "UsageError"])
 
 const isUsage = (error: unknown): boolean =>
   error instanceof Error && "_tag" in error && usageErrors.has(String(error._tag))

@@ -12,6 +12,7 @@ import { privateStage } from "../chaos/PrivateStage.ts"
 import { json, print, printJson, rateFlag, UsageError } from "../Flags.ts"
 import { InstallationError } from "../Installation.ts"
 import { progressLine } from "../Progress.ts"
+import { finishing } from "../RunMain.ts"
 
 const fault = Flag.Literals("fault", faultNames).pipe(
   Flag.withDescription("What to break"),
@@ -85,7 +86,7 @@ export const chaos = Command.make(
     }
     const names = fault === undefined ? faultNames : [fault]
     const say = (text: string) => Effect.sync(() => progressLine(text))
-    const { leftOut, reports, stage } = yield* Effect.scoped(Effect.gen(function*() {
+    const breaking = Effect.scoped(Effect.gen(function*() {
       const records = Math.round(names.length * rate * (steadyMs / 1_000 + seconds))
       const stage: ChaosStage = yield* stageOf({ compose, project, yes, records })
       const reports: Array<FaultReport> = []
@@ -104,6 +105,7 @@ export const chaos = Command.make(
       }
       return { leftOut, reports, stage }
     }))
+    const { leftOut, reports, stage } = yield* finishing(breaking, "Nothing was proven")
     if (json) yield* printJson(fault === undefined ? reports : reports[0])
     if (markdown !== undefined) {
       const place = { machine: machine(), installation: stage.description, leftOut }

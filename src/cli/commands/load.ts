@@ -6,6 +6,7 @@ import type { LoadStep } from "../../operations/load/Step.ts"
 import { json, print, printJson, rateFlag } from "../Flags.ts"
 import { findHeldRate } from "../load/Load.ts"
 import { logKind } from "../LogChoice.ts"
+import { finishing } from "../RunMain.ts"
 
 const rate = rateFlag.pipe(Flag.withDescription("Events per second of the first step"), Flag.withDefault(5_000))
 const seconds = Flag.Finite("seconds").pipe(
@@ -37,7 +38,7 @@ export const load = Command.make(
   Effect.fn(function*({ json, only, rate, seconds, seed, through, warm }) {
     const log = yield* logKind
     if (!json) yield* print(`through the ${through}, log on ${log}; each step ${seconds} s in a new installation`)
-    const steps = yield* findHeldRate({
+    const measuring = findHeldRate({
       log,
       through,
       recordsPerSecond: rate,
@@ -47,6 +48,7 @@ export const load = Command.make(
       only,
       onStep: (step) => json ? Effect.void : print(lineOf(step))
     })
+    const steps = yield* finishing(measuring, "Steps that are not shown were not measured")
     const held = highestHeld(steps)
     if (json) return yield* printJson({ log, through, seconds, held: held ?? null, steps })
     yield* print(held === undefined ? "no rate was held" : `held: ${held.toLocaleString("en")} events/s`)

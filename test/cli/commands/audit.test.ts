@@ -85,6 +85,6 @@ describe("guardian serve", () => {
       env: { GUARDIAN_AUDIT_HOUR: "25" }
     })
     expect(stderr).toContain('GUARDIAN_AUDIT_HOUR must be a whole number from 0 to 24, not "25"')
-    expect(code).toBe(1)
+    expect(code).toBe(2)
   })
 })
