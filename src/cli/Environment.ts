@@ -123,7 +123,7 @@ export const processVariables = {
     name: "GUARDIAN_VISITORS_IN_MEMORY",
     takes: whole(1),
     meaning: "Visitors the pipeline keeps in memory; others are read back on sight",
-    fallback: "1000000"
+    fallback: "750000"
   },
   collectorPort: {
     name: "GUARDIAN_COLLECTOR_PORT",

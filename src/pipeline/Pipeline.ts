@@ -70,7 +70,7 @@ export const defaultLimits = {
   flushRecordsMax: 20_000,
   flushAfterMs: 500,
   recordsInMemoryMax: 100_000,
-  visitorsInMemoryMax: 1_000_000
+  visitorsInMemoryMax: 750_000
 }
 
 /** Recovers, then processes until drained or stopped. Outages of warehouse, log and registry are waited out. */
