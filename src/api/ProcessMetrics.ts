@@ -1,4 +1,4 @@
-/** What any process says of itself, by the names that Prometheus clients have agreed upon. */
+/** What any process says of itself; where Prometheus' clients have a name for it, by that name. */
 import { block } from "./PrometheusText.ts"
 
 export const processMetrics = (): string => {

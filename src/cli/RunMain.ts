@@ -50,7 +50,8 @@ export const runMain = <E>(program: Effect.Effect<void, E>): void => {
     stopping = true
     const giveUp = (): void => {
       if (owed.size > 0) return void setTimeout(giveUp, stopMsMax).unref()
-      process.stderr.write("guardian: not done in time; ended all the same. Nothing is lost: the next start goes on.\n")
+      const after = unfinished === undefined ? " Nothing is lost: the next start goes on" : ""
+      process.stderr.write(`guardian: not done in time; ended all the same.${after}\n`)
       process.exit(interruptedCode())
     }
     setTimeout(giveUp, stopMsMax).unref()
@@ -84,7 +85,7 @@ const exitCode = (exit: Exit.Exit<void, unknown>): number => {
 }
 
 /** What only another call can mend, like a --map that does not fit its file or a variable that makes no sense. */
-const usageErrors: ReadonlySet<string> = new Set(["MappingError", "SettingsError", "UsageError"])
+const usageErrors: ReadonlySet<string> = new Set(["KeysError", "MappingError", "SettingsError", "UsageError"])
 
 const isUsage = (error: unknown): boolean =>
   error instanceof Error && "_tag" in error && usageErrors.has(String(error._tag))

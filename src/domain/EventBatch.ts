@@ -6,8 +6,8 @@
 import type { ClickEvent } from "./ClickEvent.ts"
 import type { EpochMillis, EventId, Offset, Partition, VisitorId } from "./Identifiers.ts"
 import type { Price } from "./Money.ts"
+import { readString } from "./NativeText.ts"
 import type { DecodeFailure } from "./Outcome.ts"
-import { readString, StringCache } from "./StringCache.ts"
 
 /** What the core must tell apart: `failed` is no event, `control` only carries time. */
 export const EventKind = { failed: 0, click: 1, cart: 2, purchase: 3, other: 4, control: 5 } as const
@@ -126,22 +126,6 @@ export class EventBatch {
     return readString(this.#bytes, this.places[at]!, this.places[at + 1]!)
   }
 
-  itemId(index: number): string {
-    return this.#cached(index, Text.itemId, items)
-  }
-
-  url(index: number): string {
-    return this.#cached(index, Text.url, urls)
-  }
-
-  referrer(index: number): string {
-    return this.#cached(index, Text.referrer, referrers)
-  }
-
-  userAgent(index: number): string {
-    return this.#cached(index, Text.userAgent, userAgents)
-  }
-
   /** The event as an object, or why there is none. For the few that leave the fast path. */
   event(index: number): ClickEvent | DecodeFailure {
     const failure = this.failures.get(index)
@@ -151,14 +135,14 @@ export class EventBatch {
       visitorId: this.text(index, Text.visitorId) as VisitorId,
       eventTs: this.eventTs[index]! as EpochMillis,
       eventType: this.text(index, Text.eventType),
-      itemId: this.itemId(index),
+      itemId: this.text(index, Text.itemId),
       category: this.text(index, Text.category),
       price: this.price[index]! as Price,
       currency: this.text(index, Text.currency),
       quantity: this.quantity[index]!,
-      url: this.url(index),
-      referrer: this.referrer(index),
-      userAgent: this.userAgent(index),
+      url: this.text(index, Text.url),
+      referrer: this.text(index, Text.referrer),
+      userAgent: this.text(index, Text.userAgent),
       properties: this.properties.get(index) ?? noProperties,
       truncated: this.truncated[index] === 1
     }
@@ -186,12 +170,6 @@ export class EventBatch {
     if (spareMemory.length < spareMemoryMax) spareMemory.push(this.#memory)
     this.#memory = noMemory
   }
-
-  #cached(index: number, text: Text, cache: StringCache): string {
-    const at = index * placeStride + text
-    const start = this.places[at]!
-    return cache.get(this.#bytes, start, this.places[at + 1]!, this.#view, start)
-  }
 }
 
 export const isEvent = (content: ClickEvent | DecodeFailure): content is ClickEvent => "visitorId" in content
@@ -214,9 +192,3 @@ const takeMemory = (bytes: number): ArrayBuffer => {
   spareMemory.length = 0
   return new ArrayBuffer(Math.max(memoryBytesMin, 2 ** Math.ceil(Math.log2(bytes))))
 }
-
-// One set per process; some 5 MB. Sizes: what is hot at one time in a large shop, with room for the usual length.
-const items = new StringCache(1 << 14, 32)
-const urls = new StringCache(1 << 14, 128)
-const referrers = new StringCache(1 << 12, 128)
-const userAgents = new StringCache(1 << 12, 256)

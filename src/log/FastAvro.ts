@@ -8,8 +8,8 @@
 import type { ClickEvent } from "../domain/ClickEvent.ts"
 import type { EventBatch } from "../domain/EventBatch.ts"
 import { noProperties, placeStride, Text } from "../domain/EventBatch.ts"
-import type { NativeText } from "../domain/StringCache.ts"
-import { readString } from "../domain/StringCache.ts"
+import type { NativeText } from "../domain/NativeText.ts"
+import { readString } from "../domain/NativeText.ts"
 import { setEntry } from "./AvroMaps.ts"
 
 /** A place beyond every record. A small integer, so that the field stays one after the first broken record. */

@@ -189,7 +189,7 @@ const schemaIdAt = (bytes: Buffer, start: number): number =>
 
 const noHead = new Uint8Array(0)
 
-/** True when both ids are ASCII. They lie side by side, with a length between them that is below 128 where they are short. */
+/** True when all ids are ASCII. Two lie side by side, with a length between them that is below 128 where they are short. */
 const hasPlainIds = (events: EventBatch, index: number): boolean => {
   const { bytes, places, view } = events
   const at = index * placeStride
@@ -198,13 +198,16 @@ const hasPlainIds = (events: EventBatch, index: number): boolean => {
   let every = 0
   for (; start + 4 <= end; start += 4) every |= view.getInt32(start, true)
   for (; start < end; start++) every |= bytes[start]!
+  const item = places[at + Text.itemId]!
+  const itemEnd = item + places[at + Text.itemId + 1]!
+  for (start = item; start < itemEnd; start++) every |= bytes[start]!
   return (every & 0x80808080) === 0
 }
 
 /** Ids name things: two texts that decode to the same string must be the same bytes. */
 const hasUtf8Ids = (events: EventBatch, index: number): boolean => {
   const at = index * placeStride
-  return [Text.eventId, Text.visitorId].every((text) => {
+  return [Text.eventId, Text.visitorId, Text.itemId].every((text) => {
     const start = events.places[at + text]!
     return isUtf8(events.bytes.subarray(start, start + events.places[at + text + 1]!))
   })

@@ -12,7 +12,7 @@ export class ClickRing {
   /** event_ts relative to `#base`. */
   #times = new Uint32Array(capacityMin)
   #base = 0
-  /** Of the item, 0: none. */
+  /** `ItemHash` numbers. */
   #items = new Float64Array(capacityMin)
   /** How far before it in the ring the same visitor's click before is; 0: there is none. */
   #back = new Uint32Array(capacityMin)

@@ -8,7 +8,6 @@
  */
 const capacityMin = 64
 const loadMax = 0.75
-const secondMax = 0xffff_ffff
 
 export class ColdVisitors {
   /** The complement of each hash, which is never 0; 0: free. */
@@ -32,7 +31,8 @@ export class ColdVisitors {
    * @param reachable sessions that ended before it are out of reach, ms
    */
   add(hash: number, from: number, endedAt: number, reachable: number): void {
-    const [start, end] = [Math.max(0, Math.floor(from / 1_000)), Math.min(secondMax, Math.ceil(endedAt / 1_000))]
+    const start = Math.floor(from / 1_000)
+    const end = Math.ceil(endedAt / 1_000)
     let at = this.#find(hash)
     if (this.#hashes[at] !== 0) {
       if (start < this.#from[at]!) this.#from[at] = start

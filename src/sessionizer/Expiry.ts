@@ -48,7 +48,7 @@ class VisitorList {
 
   add(visitor: number): void {
     if (this.#count === this.#visitors.length) {
-      const larger = new Int32Array(this.#count * growth)
+      const larger = new Int32Array(Math.floor(this.#count * growth))
       larger.set(this.#visitors)
       this.#visitors = larger
     }

@@ -6,7 +6,7 @@
  * visitor id. In a record these lie side by side. Sources: Austin Appleby's MurmurHash2 and MurmurHash3 and Yann Collet's xxHash,
  * with seed 0.
  */
-import type { NativeText } from "../domain/StringCache.ts"
+import type { NativeText } from "../domain/NativeText.ts"
 
 /** Words per fingerprint. */
 export const fingerprintWords = 3

@@ -126,6 +126,11 @@ export class PartitionCore {
     return this.#seen.size
   }
 
+  /** Addresses, referrers and user agents of sessions. */
+  get textsInMemory(): number {
+    return this.#sessions.textsHeld
+  }
+
   /** Hands over what changed since the last call, and starts a new collection. */
   takeChanges(): Changes {
     const changes = this.#changes

@@ -51,12 +51,15 @@ export class RowIndex {
     this.#size++
   }
 
-  /** Takes a row out that is there. */
+  /** Takes a row out; throws when it is not there. */
   remove(hash: number, row: number): void {
     const slots = this.#slots
     const mask = (slots.length >> 1) - 1
     let hole = this.home(hash)
-    while (slots[hole * 2 + 1] !== row + 1) hole = hole + 1 & mask
+    while (slots[hole * 2 + 1] !== row + 1) {
+      if (slots[hole * 2 + 1] === 0) throw new Error(`row ${row} is not in the index`)
+      hole = hole + 1 & mask
+    }
     // Those that a search would no longer reach over the hole move up.
     for (let each = hole + 1 & mask; slots[each * 2 + 1] !== 0; each = each + 1 & mask) {
       if ((each - this.home(slots[each * 2]!) & mask) < (each - hole & mask)) continue

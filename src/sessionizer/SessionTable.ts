@@ -90,6 +90,11 @@ export class SessionTable {
     this.#reportingCurrency = reportingCurrency
   }
 
+  /** Unlike texts that sessions refer to. */
+  get textsHeld(): number {
+    return this.#textTable.size
+  }
+
   /** Loads what an event will need. */
   touch(session: number): number {
     return this.#words[session * rowWords]! ^ this.#words[session * rowWords + flagsAt]! ^

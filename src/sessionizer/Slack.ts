@@ -1,6 +1,6 @@
 /**
- * Memory that is used again and again grows with the largest use, such as the first flush behind a long pause. This says when it has
- * long been much larger than needed, so that its owner can leave it to the collector and begin anew.
+ * Memory that is used again and again grows with the largest use, such as the first flush behind a long pause. This says when many uses
+ * in a row needed much less, so that its owner can leave it to the collector and begin anew. It counts uses, not time.
  */
 const usesInARow = 64
 const share = 4

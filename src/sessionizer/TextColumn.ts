@@ -3,7 +3,7 @@
  * ClickHouse's Native format lays strings out, so that a flush writes the column as it is.
  */
 import { isUtf8 } from "node:buffer"
-import type { NativeText } from "../domain/StringCache.ts"
+import type { NativeText } from "../domain/NativeText.ts"
 
 const bytesMin = 1 << 8
 /** Bytes of the longest length: texts stay below 2^35. */

@@ -2,6 +2,7 @@
  * Texts that rows share: addresses, referrers, user agents. Each is held once, as bytes, for as long as a row refers to it. Pages
  * that many visit cost a number a visitor; those that differ cost their bytes and some 40 more.
  */
+import { randomInt } from "node:crypto"
 import { murmur2, partialWord, TextBytes } from "./Fingerprint.ts"
 import { noRow, RowIndex } from "./RowIndex.ts"
 import type { TextColumn } from "./TextColumn.ts"
@@ -16,13 +17,17 @@ const hashAt = 0
 const startAt = 1
 /** In bytes. */
 const lengthAt = 2
-/** How many refer to it; 0: the row is free. */
+/** How many refer to it; 0: the row is free; `unshared`: one does, and nobody finds it. */
 const countAt = 3
+const unshared = -1
 const rowsMin = 64
 const wordsMin = 1 << 10
-/** Room in new memory, as a share of what is held: so much must be added before all of it is copied again. */
+/** The size of new memory by what is held. */
 const room = 1.5
-const hashSeed = 0x5bd1e995
+/** Whoever sends addresses of one hash does not make a search longer than this: the next ones are held once for each row. */
+const searchMax = 64
+/** Decides who lies beside whom, and no result: unknown to whoever sends addresses. */
+const processSeed = randomInt(2 ** 32)
 
 export class TextTable {
   #rows = new Int32Array(rowsMin * rowWords)
@@ -36,27 +41,39 @@ export class TextTable {
   #end = 0
   #gone = 0
   readonly #textBytes = new TextBytes()
+  readonly #hashSeed: number
+
+  constructor(hashSeed = processSeed) {
+    this.#hashSeed = hashSeed
+  }
 
   /** Texts that are held. */
   get size(): number {
-    return this.#index.size
+    return this.#rowsUsed - 1 - this.#free.length
   }
 
-  /** Bytes of memory. */
-  get memoryBytes(): number {
-    return this.#words.byteLength + this.#rows.byteLength
+  /** Bytes of the texts, with those of texts that are gone and room for more. */
+  get textBytes(): number {
+    return this.#words.byteLength
   }
 
   /** The number of the text in `view[start, start + length)`, which is held once more. */
   hold(view: DataView, start: number, length: number): number {
     if (length === 0) return noText
-    const hash = murmur2(view, start, length, hashSeed)
+    const hash = murmur2(view, start, length, this.#hashSeed)
     const index = this.#index
-    for (let slot = index.home(hash);; slot = index.next(slot)) {
+    let slot = index.home(hash)
+    for (let looked = 0; looked < searchMax; looked++) {
       const row = index.row(slot)
-      if (row === noRow) return this.#add(hash, view, start, length)
+      if (row === noRow) {
+        const added = this.#add(hash, view, start, length, 1)
+        index.add(hash, added)
+        return added
+      }
       if (index.hash(slot) === hash && this.#isText(row, view, start, length)) return this.holdAgain(row)
+      slot = index.next(slot)
     }
+    return this.#add(hash, view, start, length, unshared)
   }
 
   holdText(text: string): number {
@@ -65,17 +82,35 @@ export class TextTable {
     return this.hold(bytes.view, 0, bytes.length)
   }
 
+  /** The number of the same text, held once more. */
   holdAgain(text: number): number {
-    if (text !== noText) this.#rows[text * rowWords + countAt]!++
+    if (text === noText) return noText
+    const at = text * rowWords
+    if (this.#rows[at + countAt] === unshared) {
+      return this.#add(
+        this.#rows[at + hashAt]!,
+        this.#view,
+        this.#rows[at + startAt]! * 4,
+        this.#rows[at + lengthAt]!,
+        unshared
+      )
+    }
+    this.#rows[at + countAt]!++
     return text
   }
 
-  /** One that held the text does not any more. */
+  /** One that held the text does not any more; throws when nobody does. */
   release(text: number): void {
     if (text === noText) return
     const at = text * rowWords
-    if (--this.#rows[at + countAt]! > 0) return
-    this.#index.remove(this.#rows[at + hashAt]!, text)
+    const count = this.#rows[at + countAt]!
+    if (count > 1) {
+      this.#rows[at + countAt] = count - 1
+      return
+    }
+    if (count === 0) throw new Error(`nobody holds text ${text}`)
+    if (count === 1) this.#index.remove(this.#rows[at + hashAt]!, text)
+    this.#rows[at + countAt] = 0
     this.#gone += wordsOf(this.#rows[at + lengthAt]!)
     this.#free.push(text)
   }
@@ -97,7 +132,7 @@ export class TextTable {
     return i === length || this.#words[word] === partialWord(view, start + i, length - i)
   }
 
-  #add(hash: number, view: DataView, start: number, length: number): number {
+  #add(hash: number, view: DataView, start: number, length: number, count: number): number {
     const needed = wordsOf(length)
     if (this.#end + needed > this.#words.length) this.#move(needed)
     const row = this.#free.pop() ?? this.#rowsUsed++
@@ -110,9 +145,8 @@ export class TextTable {
     this.#rows[at + hashAt] = hash
     this.#rows[at + startAt] = this.#end
     this.#rows[at + lengthAt] = length
-    this.#rows[at + countAt] = 1
+    this.#rows[at + countAt] = count
     for (let i = 0; i < length; i += 4) this.#words[this.#end++] = partialWord(view, start + i, length - i)
-    this.#index.add(hash, row)
     return row
   }
 

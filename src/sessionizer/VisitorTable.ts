@@ -5,7 +5,7 @@
  *
  * A visitor is named by its row's number, which holds until it is deleted. A hit is verified byte by byte.
  */
-import { readString } from "../domain/StringCache.ts"
+import { readString } from "../domain/NativeText.ts"
 import { partialWord } from "./Fingerprint.ts"
 import { noRow, RowIndex } from "./RowIndex.ts"
 import type { TextColumn } from "./TextColumn.ts"

@@ -1,5 +1,5 @@
 /** What ClickHouse's binary formats have in common: a place in a buffer, small numbers of variable length, texts behind their length. */
-import { readString } from "../domain/StringCache.ts"
+import { readString } from "../domain/NativeText.ts"
 
 export class ByteReader {
   protected readonly bytes: Buffer

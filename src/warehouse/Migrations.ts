@@ -68,8 +68,10 @@ export const migrate = (
     const warehouse = yield* make({ ...address, database: "system" })
     yield* warehouse.command(`CREATE DATABASE IF NOT EXISTS ${database} ENGINE = Atomic`)
     yield* warehouse.command(recordsTable(database))
-    const pending = yield* missing(files, yield* records(warehouse, database), database)
-    const unneeded = shortLived(pending)
+    const recorded = yield* records(warehouse, database)
+    const pending = yield* missing(files, recorded, database)
+    // Only where all is new: what a database says it has, it has, also if an older version goes on with it.
+    const unneeded = recorded.length === 0 ? shortLived(pending) : new Set<string>()
     yield* Effect.ensuring(
       Effect.forEach(pending, (file) => apply(warehouse, file, database, unneeded), { discard: true }),
       pending.length === 0 ? Effect.void : Effect.ignore(startViews(warehouse, database))

@@ -15,7 +15,7 @@ const status = new PipelineStatus()
 const stages: ReadonlyArray<readonly [stage: string, pattern: RegExp]> = [
   ["encode", /NativeBlock/],
   ["rows", /FlushBlocks/],
-  ["decode", /WireFormat|FastAvro|StringCache|Decoding|StoredBatch|Frame/],
+  ["decode", /WireFormat|FastAvro|NativeText|Decoding|StoredBatch|Frame/],
   ["kafka", /log\/kafka|kafkajs/],
   ["step", /sessionizer|Identifiers|Murmur2|Money|ClickEvent|crypto\/hash/],
   ["client", /@clickhouse|node:_http|node:net|stream|ClickHouseWarehouse/],

@@ -32,8 +32,11 @@ const traffic = new ShopTraffic({ seed: 1, startMs: Date.UTC(2026, 0, 1), events
 const core = new PartitionCore(0 as Partition, defaultCoreSettings, startPosition(0 as Offset))
 const empty = { sessions: [], seen: [], clicks: new ClickHistory() }
 
+globalThis.gc?.()
+/** Of the process, before the core holds anything. */
+const before = process.memoryUsage()
 console.log(machine())
-console.log("minute  visitors        ids       cold  read back/s   typed memory      heap")
+console.log("minute  visitors        ids       cold  read back/s    texts   typed memory      heap")
 for (let minute = 1; minute <= Number(values.minutes); minute++) {
   let readBack = 0
   for (let second = 0; second < 120; second++) {
@@ -63,8 +66,9 @@ for (let minute = 1; minute <= Number(values.minutes); minute++) {
     ofAll(core.idsInMemory).padStart(11),
     ofAll(core.cold.size).padStart(11),
     ofAll(readBack / 60).padStart(12),
-    `${ofAll(arrayBuffers / 1e6)} MB`.padStart(15),
-    `${ofAll(heapUsed / 1e6)} MB`.padStart(10)
+    ofAll(core.textsInMemory).padStart(9),
+    `${ofAll((arrayBuffers - before.arrayBuffers) / 1e6)} MB`.padStart(15),
+    `${ofAll((heapUsed - before.heapUsed) / 1e6)} MB`.padStart(10)
   ].join(""))
 }
 

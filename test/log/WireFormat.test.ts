@@ -130,23 +130,26 @@ describe("encodeEvent and EventDecoder", () => {
       }))
     }))
 
-  it.effect("read ids that are no UTF-8 as what the warehouse will show: equal texts are equal bytes", () =>
-    Effect.gen(function*() {
-      const decoder = yield* makeDecoder
-      const spoiled = [128, 129].map((byte) => {
-        const value = Buffer.from(encodeEvent(ownId, { ...example, visitorId: "v?" } as ClickEvent))
-        value[value.indexOf("v?") + 1] = byte
-        return value
+  it.effect.each([["visitorId", Text.visitorId], ["eventId", Text.eventId], ["itemId", Text.itemId]] as const)(
+    "read a %s that is no UTF-8 as what the warehouse will show: equal texts are equal bytes",
+    ([name, text]) =>
+      Effect.gen(function*() {
+        const decoder = yield* makeDecoder
+        const spoiled = [128, 129].map((byte) => {
+          const value = Buffer.from(encodeEvent(ownId, { ...example, [name]: "v?" } as ClickEvent))
+          value[value.indexOf("v?") + 1] = byte
+          return value
+        })
+        const events = decoder.decodeKnown(batchOf(spoiled))
+        const bytesOf = (index: number) => {
+          const at = index * placeStride + text
+          return events.bytes.toString("hex", events.places[at], events.places[at]! + events.places[at + 1]!)
+        }
+        assert.strictEqual(events.text(0, text), "v\ufffd")
+        assert.strictEqual(bytesOf(0), Buffer.from("v\ufffd").toString("hex"))
+        assert.strictEqual(bytesOf(1), bytesOf(0))
       })
-      const events = decoder.decodeKnown(batchOf(spoiled))
-      const bytesOf = (index: number) => {
-        const at = index * placeStride + Text.visitorId
-        return events.bytes.toString("hex", events.places[at], events.places[at]! + events.places[at + 1]!)
-      }
-      assert.strictEqual(events.text(0, Text.visitorId), "v\ufffd")
-      assert.strictEqual(bytesOf(0), Buffer.from("v\ufffd").toString("hex"))
-      assert.strictEqual(bytesOf(1), bytesOf(0))
-    }))
+  )
 
   it.effect("read map blocks that carry their size", () =>
     Effect.gen(function*() {

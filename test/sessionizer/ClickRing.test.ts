@@ -39,6 +39,24 @@ describe("ClickRing", () => {
     )
   })
 
+  it("goes on after 49 days: clicks that are held then keep their times", () => {
+    const ring = new ClickRing()
+    let newest = ring.add(0, 1, -1, -windowMs)
+    const held: Array<readonly [number, number]> = []
+    // The base moves when times relative to it outgrow 32 bits: while the window is full of clicks, and one is ahead of the others.
+    for (let step = 0; step < 400; step++) {
+      const clock = 2 ** 32 - 200 + step
+      const eventTs = step === 100 ? clock + 300 : clock
+      newest = ring.add(eventTs, step, newest, clock - windowMs)
+      held.unshift([eventTs, step])
+      const needed = held.filter(([time]) => time >= clock - windowMs)
+      const found: Array<readonly [number, number]> = []
+      ring.each(newest, (time, item) => found.push([time, item]))
+      assert.deepStrictEqual(found.filter(([time]) => time >= clock - windowMs), needed)
+      assert.strictEqual(ring.count(newest, clock - windowMs), needed.length)
+    }
+  })
+
   it("forgets what no rule needs: its size follows the window, not the history", () => {
     const ring = new ClickRing()
     let newest = -1

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
+import { murmur2 } from "../../src/sessionizer/Fingerprint.ts"
 import { itemHashOf } from "../../src/sessionizer/ItemHash.ts"
 import { ItemSets, itemWords } from "../../src/sessionizer/ItemSets.ts"
 import { noRow, RowIndex } from "../../src/sessionizer/RowIndex.ts"
@@ -119,7 +120,49 @@ describe("TextTable", () => {
       if (held.length > 1_000) table.release(held.shift()!)
     }
     assert.strictEqual(table.size, 1_000)
-    assert.isAtMost(table.memoryBytes, 1_000 * 200)
+    assert.isAtMost(table.textBytes, 1_000 * 150)
+    for (const each of held) table.release(each)
+    assert.strictEqual(table.size, 0)
+    assert.throws(() => table.release(held[0]!), "nobody holds")
+  })
+
+  it("tells apart texts of one hash, and looks at so many of them only", () => {
+    const seed = 0x5bd1e995
+    const inverse = 0xe59b19bd
+    /** Twelve bytes of its own and four that give all of them one hash: those of MurmurHash2's last block can be worked out. */
+    const textOf = (i: number) => {
+      const bytes = Buffer.alloc(16)
+      bytes.write(String(i).padStart(12, "/"))
+      const view = new DataView(bytes.buffer, bytes.byteOffset, 16)
+      let h = seed ^ 16
+      for (let at = 0; at < 12; at += 4) {
+        const k = Math.imul(view.getInt32(at, true), seed)
+        h = Math.imul(h, seed) ^ Math.imul(k ^ (k >>> 24), seed)
+      }
+      const mixed = Math.imul(12_345 ^ Math.imul(h, seed), inverse)
+      view.setInt32(12, Math.imul(mixed ^ (mixed >>> 24), inverse), true)
+      return { bytes, view, hash: murmur2(view, 0, 16, seed) }
+    }
+    const texts = Array.from({ length: 300 }, (_, i) => textOf(i))
+    assert.strictEqual(new Set(texts.map(({ hash }) => hash)).size, 1)
+    const table = new TextTable(seed)
+    const held = texts.map(({ view }) => table.hold(view, 0, 16))
+    const again = texts.map(({ view }) => table.hold(view, 0, 16))
+    const bytesOf = (text: number) => {
+      const column = new TextColumn()
+      table.appendTo(column, text)
+      return [...column][0]
+    }
+    for (const numbers of [held, again]) {
+      assert.deepStrictEqual(numbers.map(bytesOf), texts.map(({ bytes }) => bytes.toString()))
+    }
+    // The first ones are found again; the others are held once for each who asked.
+    assert.deepStrictEqual(again.slice(0, 64), held.slice(0, 64))
+    assert.strictEqual(table.size, 64 + 2 * (300 - 64))
+    const copied = table.holdAgain(held[299]!)
+    assert.strictEqual(bytesOf(copied), texts[299]!.bytes.toString())
+    for (const each of [...held, ...again, copied]) table.release(each)
+    assert.strictEqual(table.size, 0)
   })
 })
 
@@ -144,6 +187,7 @@ describe("RowIndex", () => {
       }
       assert.strictEqual(index.size, held.size)
       for (let row = 0; row < 400; row++) assert.strictEqual(isFound(row), held.has(row))
+      assert.throws(() => index.remove(hashOf(400), 400), "not in the index")
     }))
   })
 })
@@ -162,7 +206,7 @@ describe("Slack", () => {
 describe("ItemSets", () => {
   it("counts the distinct items of each session, few or many, and of sessions that are joined", () => {
     const item = fc.oneof(fc.constantFrom("a", "b", "c"), fc.string({ unit: "binary", minLength: 1, maxLength: 20 }))
-    fc.assert(fc.property(fc.array(fc.tuple(fc.nat(2), item)), (moves) => {
+    fc.assert(fc.property(fc.array(fc.tuple(fc.nat(2), item), { maxLength: 200, size: "max" }), (moves) => {
       const sets = new ItemSets()
       const words = new Int32Array(3 * itemWords)
       const model = [new Set<string>(), new Set<string>(), new Set<string>()]
@@ -175,6 +219,12 @@ describe("ItemSets", () => {
       }
       sets.addAll(0, 1, words, 0, itemWords)
       assert.strictEqual(sets.size(0, words, 0), new Set([...model[0]!, ...model[1]!]).size)
+      // What a session gives back is another's.
+      sets.clear(0, words, 0)
+      assert.strictEqual(sets.size(0, words, 0), 0)
+      sets.addAll(0, 2, words, 0, 2 * itemWords)
+      assert.strictEqual(sets.size(0, words, 0), model[2]!.size)
+      assert.strictEqual(sets.size(1, words, itemWords), model[1]!.size)
     }))
   })
 })

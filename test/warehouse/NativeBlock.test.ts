@@ -4,7 +4,7 @@ import * as fc from "fast-check"
 import { formatAmount } from "../../src/domain/Money.ts"
 import { TextColumn } from "../../src/sessionizer/TextColumn.ts"
 import { WordColumn } from "../../src/sessionizer/WordColumn.ts"
-import { blockBytesMax, encodeNative, Scratch } from "../../src/warehouse/NativeBlock.ts"
+import { blockBytesMax, encodeNative, Scratch, scratchBytesMin } from "../../src/warehouse/NativeBlock.ts"
 import type { Column, TableBlock } from "../../src/warehouse/TableBlock.ts"
 import type { Warehouse } from "../../src/warehouse/Warehouse.ts"
 import { freshWarehouse, TemporaryWarehouse } from "../support/TemporaryWarehouse.ts"
@@ -52,6 +52,24 @@ describe("encodeNative", () => {
     assert.deepStrictEqual(encodeNative(short, scratch), encodeNative(short))
     assert.deepStrictEqual(encodeNative(long, scratch), encodeNative(long))
     assert.strictEqual(scratch.bytes, grown)
+  })
+
+  it("says when memory is not worth keeping: after many blocks in a row that were much smaller", () => {
+    const scratch = new Scratch()
+    const short = one({ name: "n", type: "Int64", values: [1] })
+    encodeNative(one({ name: "n", type: "String", values: ["x".repeat(8 * scratchBytesMin)] }), scratch)
+    assert.isTrue(scratch.isWorthKeeping())
+    const answers = Array.from({ length: 64 }, () => {
+      encodeNative(short, scratch)
+      return scratch.isWorthKeeping()
+    })
+    assert.deepStrictEqual(answers.slice(0, -1), answers.slice(0, -1).fill(true))
+    assert.isFalse(answers.at(-1))
+    const small = new Scratch()
+    for (let i = 0; i < 200; i++) {
+      encodeNative(short, small)
+      assert.isTrue(small.isWorthKeeping())
+    }
   })
 
   it.each<readonly [string, Column]>([

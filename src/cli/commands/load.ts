@@ -48,7 +48,7 @@ export const load = Command.make(
       only,
       onStep: (step) => json ? Effect.void : print(lineOf(step))
     })
-    const steps = yield* finishing(measuring, "Steps that are not shown were not measured")
+    const steps = yield* finishing(measuring, json ? "Nothing was shown" : "Steps that are not shown were not measured")
     const held = highestHeld(steps)
     if (json) return yield* printJson({ log, through, seconds, held: held ?? null, steps })
     yield* print(held === undefined ? "no rate was held" : `held: ${held.toLocaleString("en")} events/s`)

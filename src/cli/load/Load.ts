@@ -72,9 +72,9 @@ const makeStep = Effect.fnUntraced(function*(
       place.services
     )
   )
-  yield* seen(sights, sending)
   const memory: Array<MemorySample> = []
   yield* Effect.forkScoped(probeMemory(place.metrics, memory))
+  yield* seen(sights, sending)
   yield* Effect.sleep(warmSeconds * 1_000)
   const from = yield* Clock.currentTimeMillis
   const shown: Array<number> = []

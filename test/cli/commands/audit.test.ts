@@ -87,4 +87,12 @@ describe("guardian serve", () => {
     expect(stderr).toContain('GUARDIAN_AUDIT_HOUR must be a whole number from 0 to 24, not "25"')
     expect(code).toBe(2)
   })
+
+  it("refuses an address that strangers can reach without keys, as a wrong setting", async () => {
+    const { code, stderr } = await guardian(["serve", "--role", "api", "--data-dir", sample.dataDir], {
+      env: { GUARDIAN_API_HOST: "0.0.0.0", GUARDIAN_API_READ_KEYS: "" }
+    })
+    expect(stderr).toContain("GUARDIAN_API_READ_KEYS")
+    expect(code).toBe(2)
+  })
 })
