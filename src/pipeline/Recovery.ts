@@ -4,6 +4,7 @@
  */
 import { Effect, Option, Schema, Stream } from "effect"
 import type { Offset, Partition } from "../domain/Identifiers.ts"
+import { murmur2 } from "../domain/Murmur2.ts"
 import { isConserved } from "../domain/Outcome.ts"
 import type { CoreSettings } from "../domain/Settings.ts"
 import { coreVersion } from "../domain/Settings.ts"
@@ -62,9 +63,10 @@ export const recover = Effect.fnUntraced(function*(
     (checkpoint) => refuseOtherLog(checkpoint, ranges[checkpoint.partition]!),
     { concurrency: "unbounded", discard: true }
   )
+  const hashSeed = murmur2(runId)
   const cores = (owned ?? ranges.map((_, number) => number as Partition)).map((partition) => {
     const start = startPosition(ranges[partition]!.start)
-    return new PartitionCore(partition, settings, checkpoints.get(partition)?.position ?? start)
+    return new PartitionCore(partition, settings, checkpoints.get(partition)?.position ?? start, hashSeed)
   })
   const processor = new Processor(identity)
   for (const core of cores) processor.own(core)

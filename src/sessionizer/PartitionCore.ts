@@ -73,7 +73,8 @@ export class PartitionCore {
   readonly #fingerprintText = new FingerprintText()
   readonly #id = new TextBytes()
 
-  constructor(partition: Partition, settings: CoreSettings, position: CorePosition) {
+  /** @param hashSeed decides where texts lie, and no result: unlike for each run, so that no sender can make them collide */
+  constructor(partition: Partition, settings: CoreSettings, position: CorePosition, hashSeed = 0) {
     this.partition = partition
     this.settings = settings
     this.counts = { ...position.counts }
@@ -84,7 +85,7 @@ export class PartitionCore {
     this.#hash = new DecisionHash(position.decisionHash)
     this.#rules = makeRuleBook(settings)
     this.#clicks = new ClickCounts(this.#visitors, this.#rules)
-    this.#sessions = new SessionTable(this.#visitors, settings.reportingCurrency)
+    this.#sessions = new SessionTable(this.#visitors, settings.reportingCurrency, hashSeed)
     this.#chains = new SessionChains(this.#visitors, this.#sessions)
     this.#horizonMs = horizonMs(settings)
     this.#expiry = new Expiry(Math.ceil((settings.gapMs + settings.latenessMs) / 64))
@@ -363,21 +364,15 @@ export class PartitionCore {
       this.#chains.forget(visitor, this.reachableFrom)
     }
     this.#changes.events.add(events, index, sessions.words, sessions.idPlace(session))
-    if (events.kinds[index] === EventKind.click) this.#countClick(visitor, events, index, offset, session, item)
+    if (events.kinds[index] === EventKind.click) this.#countClick(visitor, events, index, session, item)
     return session
   }
 
-  #countClick(
-    visitor: number,
-    events: EventBatch,
-    index: number,
-    offset: Offset,
-    session: number,
-    item: number
-  ): void {
+  #countClick(visitor: number, events: EventBatch, index: number, session: number, item: number): void {
     const eventTs = events.eventTs[index]! as EpochMillis
     const clicks = this.#clicks.note(visitor, eventTs, item, this.recentFrom)
     if (clicks === undefined) return
+    const offset = events.offsets[index]! as Offset
     const appendedAt = events.appendedAt[index]! as EpochMillis
     const click = { eventTs, item, offset, appendedAt, sessionId: this.#sessions.id(session) }
     clicks.add(this.#rules, this.#visitors.id(visitor) as VisitorId, click, this.seenFrom, this.#touchFinding)

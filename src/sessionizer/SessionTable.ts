@@ -78,14 +78,16 @@ export class SessionTable {
   readonly #reportingCurrency: string
   /** Of each session `textWords` numbers of texts. */
   #texts = new Int32Array(capacityMin * textWords)
-  readonly #textTable = new TextTable()
+  readonly #textTable: TextTable
   /** Of the sessions with purchases. */
   readonly #money = new Map<number, Money>()
   /** Every id that was merged into a session, directly or through others. */
   readonly #absorbed = new Map<number, ReadonlyArray<SessionId>>()
   readonly #items = new ItemSets()
 
-  constructor(visitors: VisitorTable, reportingCurrency: string) {
+  /** @param hashSeed of the table of texts */
+  constructor(visitors: VisitorTable, reportingCurrency: string, hashSeed: number) {
+    this.#textTable = new TextTable(hashSeed)
     this.#visitors = visitors
     this.#reportingCurrency = reportingCurrency
   }

@@ -2,7 +2,6 @@
  * Texts that rows share: addresses, referrers, user agents. Each is held once, as bytes, for as long as a row refers to it. Pages
  * that many visit cost a number a visitor; those that differ cost their bytes and some 40 more.
  */
-import { randomInt } from "node:crypto"
 import { murmur2, partialWord, TextBytes } from "./Fingerprint.ts"
 import { noRow, RowIndex } from "./RowIndex.ts"
 import type { TextColumn } from "./TextColumn.ts"
@@ -26,8 +25,6 @@ const wordsMin = 1 << 10
 const room = 1.5
 /** Whoever sends addresses of one hash does not make a search longer than this: the next ones are held once for each row. */
 const searchMax = 64
-/** Decides who lies beside whom, and no result: unknown to whoever sends addresses. */
-const processSeed = randomInt(2 ** 32)
 
 export class TextTable {
   #rows = new Int32Array(rowsMin * rowWords)
@@ -43,7 +40,8 @@ export class TextTable {
   readonly #textBytes = new TextBytes()
   readonly #hashSeed: number
 
-  constructor(hashSeed = processSeed) {
+  /** @param hashSeed decides who lies beside whom, and no result: whoever sends addresses should not know it */
+  constructor(hashSeed: number) {
     this.#hashSeed = hashSeed
   }
 

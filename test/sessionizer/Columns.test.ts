@@ -87,7 +87,7 @@ describe("TextTable", () => {
       fc.nat(19)
     )
     fc.assert(fc.property(fc.array(move, { maxLength: 300, size: "max" }), (moves) => {
-      const table = new TextTable()
+      const table = new TextTable(1)
       const held = Array.from({ length: 20 }, () => noText)
       const expected = held.map(() => "")
       for (const [row, each, how, other] of moves) {
@@ -113,7 +113,7 @@ describe("TextTable", () => {
   })
 
   it("needs room for what is held, not for all that ever was", () => {
-    const table = new TextTable()
+    const table = new TextTable(1)
     const held: Array<number> = []
     for (let i = 0; i < 100_000; i++) {
       held.push(table.holdText(`https://shop.example/pages/${i}?campaign=${i * 7}`))
