@@ -57,7 +57,7 @@ const makeStep = Effect.fnUntraced(function*(
   recordsPerSecond: number
 ) {
   const place = yield* loadPlace({ log, collector: through === "collector" })
-  const ledger = new Ledger(loadPartitions)
+  const ledger = new Ledger(loadPartitions, { withChecksums: false })
   const sights: Array<Sight> = []
   yield* Effect.forkScoped(
     Effect.provideService(watchCheckpoints(sights, loadPartitions, lookEvery), Warehouse, place.warehouse)

@@ -2,15 +2,20 @@
 import { crc32 } from "node:zlib"
 import type { NewRecord, Receipt } from "../../log/EventLog.ts"
 
-/** Of one partition, in the order of acknowledgement: that of offsets but for appends that wait for other partitions, too. */
+/**
+ * Of one partition, in the order of acknowledgement: that of offsets but for appends that wait for other partitions, too. Records of one
+ * append that lie side by side are a run, so that an hour of traffic fits into memory.
+ */
 interface PartitionLedger {
+  /** The first offset of each run, and how many it has. */
   readonly offsets: Array<number>
-  readonly checksums: Map<number, number>
+  readonly counts: Array<number>
   readonly sentAt: Array<number>
   readonly acknowledgedAt: Array<number>
   /** The offset after the greatest so far. */
   readonly ends: Array<number>
-  /** Places in the order of offsets; made when it is asked for, of so many. */
+  readonly checksums: Map<number, number>
+  /** Runs in the order of offsets; made when it is asked for, of so many. */
   sorted: Uint32Array
 }
 
@@ -22,16 +27,20 @@ export interface AppendTime {
 
 export class Ledger {
   readonly #partitions: ReadonlyArray<PartitionLedger>
+  readonly #withChecksums: boolean
   readonly appends: Array<AppendTime> = []
   #records = 0
 
-  constructor(partitions: number) {
+  /** @param withChecksums also what each record was, for `holds`; some 50 bytes a record */
+  constructor(partitions: number, { withChecksums = true } = {}) {
+    this.#withChecksums = withChecksums
     this.#partitions = Array.from({ length: partitions }, () => ({
       offsets: [],
-      checksums: new Map<number, number>(),
+      counts: [],
       sentAt: [],
       acknowledgedAt: [],
       ends: [],
+      checksums: new Map<number, number>(),
       sorted: new Uint32Array(0)
     }))
   }
@@ -52,13 +61,22 @@ export class Ledger {
     sentAt: number,
     acknowledgedAt: number
   ): void {
+    // Runs that were there before are another append's.
+    const begun = this.#partitions.map(({ offsets }) => offsets.length)
     for (const [i, { offset, partition }] of receipts.entries()) {
       const ledger = this.#partitions[partition]!
-      ledger.offsets.push(offset)
-      ledger.sentAt.push(sentAt)
-      ledger.acknowledgedAt.push(acknowledgedAt)
-      ledger.ends.push(Math.max(offset + 1, ledger.ends.at(-1) ?? 0))
-      ledger.checksums.set(offset, crc32(records[i]!.value))
+      const last = ledger.offsets.length - 1
+      if (last >= begun[partition]! && offset === ledger.offsets[last]! + ledger.counts[last]!) {
+        ledger.counts[last]!++
+        ledger.ends[last] = Math.max(offset + 1, ledger.ends[last]!)
+      } else {
+        ledger.offsets.push(offset)
+        ledger.counts.push(1)
+        ledger.sentAt.push(sentAt)
+        ledger.acknowledgedAt.push(acknowledgedAt)
+        ledger.ends.push(Math.max(offset + 1, ledger.ends[last] ?? 0))
+      }
+      if (this.#withChecksums) ledger.checksums.set(offset, crc32(records[i]!.value))
     }
     this.#records += receipts.length
     this.appends.push({ sentAt, tookMs: acknowledgedAt - sentAt })
@@ -81,50 +99,55 @@ export class Ledger {
   /** By partition, the offset after the last one that was acknowledged up to a time. */
   endAt(time: number): ReadonlyArray<number> {
     return this.#partitions.map(({ acknowledgedAt, ends }) => {
-      let low = 0
-      let high = acknowledgedAt.length
-      while (low < high) {
-        const middle = (low + high) >> 1
-        if (acknowledgedAt[middle]! <= time) low = middle + 1
-        else high = middle
-      }
-      return low === 0 ? 0 : ends[low - 1]!
+      const after = firstIndex(acknowledgedAt.length, (run) => acknowledgedAt[run]! > time)
+      return after === 0 ? 0 : ends[after - 1]!
     })
   }
 
-  /** When the records from one offset to before another were acknowledged, epoch ms. */
-  acknowledgedTimes(partition: number, from: number, to: number): ReadonlyArray<number> {
-    const { acknowledgedAt } = this.#partitions[partition]!
-    const places = this.#byOffset(partition).subarray(this.#rank(partition, from), this.#rank(partition, to))
-    return Array.from(places, (place) => acknowledgedAt[place]!)
+  /** When the records from one offset to before another were acknowledged, in the order of offsets: epoch ms, and how many then. */
+  acknowledged(partition: number, from: number, to: number): ReadonlyArray<readonly [at: number, records: number]> {
+    const { acknowledgedAt, counts, offsets } = this.#partitions[partition]!
+    const runs = this.#byOffset(partition)
+    const found: Array<readonly [number, number]> = []
+    for (let i = this.#runAt(partition, from); i < runs.length && offsets[runs[i]!]! < to; i++) {
+      const run = runs[i]!
+      const end = Math.min(to, offsets[run]! + counts[run]!)
+      found.push([acknowledgedAt[run]!, end - Math.max(from, offsets[run]!)])
+    }
+    return found
   }
 
   /** When the record at an offset, or the next one that we know of, was acknowledged. */
   firstAcknowledgedAt(partition: number, offset: number): number | undefined {
-    const place = this.#byOffset(partition)[this.#rank(partition, offset)]
-    return place === undefined ? undefined : this.#partitions[partition]!.acknowledgedAt[place]
+    const run = this.#byOffset(partition)[this.#runAt(partition, offset)]
+    return run === undefined ? undefined : this.#partitions[partition]!.acknowledgedAt[run]
   }
 
   #byOffset(partition: number): Uint32Array {
     const ledger = this.#partitions[partition]!
     const { offsets } = ledger
     if (ledger.sorted.length !== offsets.length) {
-      ledger.sorted = Uint32Array.from(offsets, (_, place) => place).sort((a, b) => offsets[a]! - offsets[b]!)
+      ledger.sorted = Uint32Array.from(offsets, (_, run) => run).sort((a, b) => offsets[a]! - offsets[b]!)
     }
     return ledger.sorted
   }
 
-  /** How many records lie before an offset. */
-  #rank(partition: number, offset: number): number {
-    const { offsets } = this.#partitions[partition]!
-    const sorted = this.#byOffset(partition)
-    let low = 0
-    let high = sorted.length
-    while (low < high) {
-      const middle = (low + high) >> 1
-      if (offsets[sorted[middle]!]! < offset) low = middle + 1
-      else high = middle
-    }
-    return low
+  /** Of the runs in the order of offsets, the first that has this one or a later one. */
+  #runAt(partition: number, offset: number): number {
+    const { counts, offsets } = this.#partitions[partition]!
+    const runs = this.#byOffset(partition)
+    return firstIndex(runs.length, (i) => offsets[runs[i]!]! + counts[runs[i]!]! > offset)
   }
+}
+
+/** The first index from which on something is so, by halving. */
+const firstIndex = (length: number, isSo: (index: number) => boolean): number => {
+  let low = 0
+  let high = length
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (isSo(middle)) high = middle
+    else low = middle + 1
+  }
+  return low
 }

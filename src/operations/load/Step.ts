@@ -51,9 +51,9 @@ export const stepOf = (
     acknowledgedPerSecond,
     lagMiddle,
     lagEnd,
-    visibleP50Ms: quantile(visible, 0.5),
-    visibleP95Ms: quantile(visible, 0.95),
-    visibleP99Ms: quantile(visible, 0.99),
+    visibleP50Ms: quantileOfCounts(visible, 0.5),
+    visibleP95Ms: quantileOfCounts(visible, 0.95),
+    visibleP99Ms: quantileOfCounts(visible, 0.99),
     ...shown.length > 0 && { shownP50Ms: quantile(shown, 0.5), shownP95Ms: quantile(shown, 0.95) },
     appendP95Ms: quantile(took, 0.95),
     memory,
@@ -69,22 +69,34 @@ const lagBefore = (ledger: Ledger, sights: ReadonlyArray<Sight>, time: number): 
   return sight === undefined ? sum(ledger.endAt(time)) : lagAt(ledger, sight)
 }
 
-/** Of each record that became visible in a span of time: how long after its acknowledgement a look found it, ms. */
+/** Of the records that became visible in a span of time: how long after its acknowledgement a look found each, ms, and how many. */
 export const visibleAfter = (
   ledger: Ledger,
   sights: ReadonlyArray<Sight>,
   from: number,
   to: number
-): ReadonlyArray<number> => {
-  const took: Array<number> = []
+): ReadonlyMap<number, number> => {
+  const took = new Map<number, number>()
   for (let i = 1; i < sights.length; i++) {
     const { at, next } = sights[i]!
     if (at < from || at >= to) continue
     for (const [partition, end] of next.entries()) {
-      for (const time of ledger.acknowledgedTimes(partition, sights[i - 1]!.next[partition]!, end)) {
-        took.push(Math.max(0, at - time))
+      for (const [time, records] of ledger.acknowledged(partition, sights[i - 1]!.next[partition]!, end)) {
+        const ms = Math.max(0, at - time)
+        took.set(ms, (took.get(ms) ?? 0) + records)
       }
     }
   }
   return took
+}
+
+/** As `quantile`, of values with how often each is there. */
+const quantileOfCounts = (counts: ReadonlyMap<number, number>, share: number): number => {
+  const sorted = [...counts].sort(([a], [b]) => a - b)
+  let left = Math.max(1, Math.ceil(share * sum([...counts.values()])))
+  for (const [value, count] of sorted) {
+    left -= count
+    if (left <= 0) return value
+  }
+  return 0
 }

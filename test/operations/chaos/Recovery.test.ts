@@ -1,4 +1,4 @@
-import { array, assert as check, integer, property } from "fast-check"
+import { array, assert as check, boolean, integer, nat, property, record } from "fast-check"
 import { describe, expect, it } from "vitest"
 import type { Offset, Partition } from "../../../src/domain/Identifiers.ts"
 import type { EpochMillis } from "../../../src/domain/Identifiers.ts"
@@ -43,9 +43,47 @@ describe("the ledger", () => {
       ledger.note([{ key: "v", value }], [receipt], 50, at)
     }
     expect(ledger.endAt(105)).toEqual([3])
-    expect(ledger.acknowledgedTimes(0, 0, 3)).toEqual([110, 110, 100])
+    expect(ledger.acknowledged(0, 0, 3)).toEqual([[110, 1], [110, 1], [100, 1]])
     expect(ledger.firstAcknowledgedAt(0, 3)).toBe(120)
     expect(ledger.firstAcknowledgedAt(0, 4)).toBeUndefined()
+  })
+
+  it("knows of each record what it would know if each were noted alone", () => {
+    const append = record({ skips: array(nat(3), { maxLength: 6 }), waits: nat(5), isSwapped: boolean() })
+    check(property(array(append, { maxLength: 12 }), nat(40), nat(40), (appends, from, length) => {
+      const [together, alone] = [new Ledger(1), new Ledger(1, { withChecksums: false })]
+      const acknowledgedAt = new Map<number, number>()
+      let offset = 0
+      let at = 100
+      for (const { isSwapped, skips, waits } of appends) {
+        at += waits
+        const offsets = skips.map((skip) => offset += 1 + (skip === 3 ? 2 : 0))
+        if (isSwapped) offsets.reverse()
+        const receipts = offsets.map((each) => ({
+          partition: 0 as Partition,
+          offset: each as Offset,
+          appendedAt: at as EpochMillis
+        }))
+        const records = receipts.map(() => ({ key: "v", value }))
+        together.note(records, receipts, at - 10, at)
+        for (const [i, receipt] of receipts.entries()) {
+          alone.note([records[i]!], [receipt], at - 10, at)
+          acknowledgedAt.set(receipt.offset, at)
+        }
+      }
+      const to = from + length
+      const each = [...acknowledgedAt].filter(([offset]) => offset >= from && offset < to).sort(([a], [b]) => a - b)
+      for (const ledger of [together, alone]) {
+        const times = ledger.acknowledged(0, from, to).flatMap(([time, records]) =>
+          Array.from({ length: records }, () => time)
+        )
+        expect(times).toEqual(each.map(([, time]) => time))
+        const next = [...acknowledgedAt].filter(([offset]) => offset >= from).sort(([a], [b]) => a - b)[0]
+        expect(ledger.firstAcknowledgedAt(0, from)).toBe(next?.[1])
+        expect(ledger.endAt(at)).toEqual([Math.max(0, ...acknowledgedAt.keys()) + (acknowledgedAt.size > 0 ? 1 : 0)])
+        expect(ledger.records).toBe(acknowledgedAt.size)
+      }
+    }))
   })
 
   it("knows how far each partition was acknowledged at any time", () => {

@@ -81,10 +81,8 @@ describe("a step", () => {
   })
 
   it("counts a record as visible from the first look that finds it", () => {
-    expect(visibleAfter(ledger, [{ at: 1_000, next: [0] }, { at: 2_000, next: [3] }], 0, 9_000)).toEqual([
-      2_000,
-      1_990,
-      1_980
-    ])
+    expect(visibleAfter(ledger, [{ at: 1_000, next: [0] }, { at: 2_000, next: [3] }], 0, 9_000)).toEqual(
+      new Map([[2_000, 1], [1_990, 1], [1_980, 1]])
+    )
   })
 })
