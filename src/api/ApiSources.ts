@@ -38,6 +38,8 @@ export class ApiSources extends Context.Service<ApiSources, {
   readonly writer: Warehouse["Service"]
   /** By partition; undefined where the log is not at hand. */
   readonly logRanges: Effect.Effect<ReadonlyArray<PartitionRange> | undefined, LogError>
+  /** What it is called there; undefined: it has no name. */
+  readonly logNames: { readonly topic: string; readonly group: string } | undefined
   /** To read records of the log; undefined where it is not at hand. */
   readonly reading: Context.Context<EventLog | SchemaRegistry> | undefined
   /** Undefined where the pipeline runs in another process. */

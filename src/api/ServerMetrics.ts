@@ -22,11 +22,11 @@ const progress = Effect.gen(function*() {
   const partitions = yield* partitionProgress
   const outcomes = outcomesOf(yield* FreshData.use((data) => data.progress))
   const { age_seconds } = yield* freshness
-  const group = { consumergroup: "guardian", topic: "events" }
+  const { group, topic } = (yield* ApiSources).logNames ?? { group: "guardian", topic: "events" }
   const perPartition = (of: (each: (typeof partitions)[number]) => number | null) =>
     partitions.flatMap((each) => {
       const value = of(each)
-      return value === null ? [] : [{ labels: { ...group, partition: each.partition }, value }]
+      return value === null ? [] : [{ labels: { consumergroup: group, topic, partition: each.partition }, value }]
     })
   return [
     block("kafka_consumergroup_lag", "gauge", "Records that wait in the log", perPartition(({ lag }) => lag)),
@@ -41,7 +41,7 @@ const progress = Effect.gen(function*() {
       "gauge",
       "The offset that the next record of the log gets",
       partitions.flatMap(({ log_end, partition }) =>
-        log_end === null ? [] : [{ labels: { topic: "events", partition }, value: log_end }]
+        log_end === null ? [] : [{ labels: { topic, partition }, value: log_end }]
       )
     ),
     block(

@@ -15,6 +15,7 @@ import * as ClickHouseWarehouse from "../warehouse/ClickHouseWarehouse.ts"
 import { accessVariables, processVariables, SettingsError, wholeNumber } from "./Environment.ts"
 import type { Variable } from "./Environment.ts"
 import { InstallationError, RunningWarehouse } from "./Installation.ts"
+import { kafkaNames, logKind } from "./LogChoice.ts"
 
 export interface ApiServerOptions {
   readonly port: number | undefined
@@ -97,6 +98,7 @@ const sourcesLayer = ({ collector, pipeline }: ApiServerOptions) =>
         reader: yield* ClickHouseWarehouse.make(running.address("reader")),
         writer: yield* ClickHouseWarehouse.make(running.address("writer")),
         logRanges: Option.isSome(log) ? log.value.ranges : Effect.succeed(undefined),
+        logNames: (yield* logKind) === "kafka" ? yield* kafkaNames : undefined,
         reading: Option.isSome(log) && Option.isSome(registry) ?
           Context.make(EventLog, log.value).pipe(Context.add(SchemaRegistry, registry.value)) :
           undefined,

@@ -122,7 +122,8 @@ export const processVariables = {
   visitorsInMemoryMax: {
     name: "GUARDIAN_VISITORS_IN_MEMORY",
     takes: whole(1),
-    meaning: "Visitors the pipeline keeps in memory; others are read back on sight",
+    meaning:
+      "Visitors the pipeline keeps in memory, besides those whose changes are not yet written; others are read back on sight",
     fallback: "750000"
   },
   collectorPort: {

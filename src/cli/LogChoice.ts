@@ -78,16 +78,44 @@ const tls: Effect.Effect<KafkaTls | undefined, SettingsError> = Effect.gen(funct
 const sasl: Effect.Effect<KafkaSasl | undefined, SettingsError> = Effect.gen(function*() {
   const mechanism = yield* choice(logVariables.sasl, ["off", "plain", "scram-sha-256", "scram-sha-512"])
   if (mechanism === "off") return undefined
-  return { mechanism, username: yield* text(logVariables.username), password: yield* secret(logVariables.password) }
+  const username = yield* text(logVariables.username)
+  const password = yield* secret(logVariables.password)
+  if (username === "" || Redacted.value(password) === "") {
+    return yield* new SettingsError({
+      message:
+        `${logVariables.sasl.name}=${mechanism} needs ${logVariables.username.name} and ${logVariables.password.name}`
+    })
+  }
+  return { mechanism, username, password }
 })
 
 const address = Effect.gen(function*() {
-  const brokers = (yield* text(logVariables.brokers)) || logVariables.brokers.fallback
+  const named = (yield* text(logVariables.brokers)) || logVariables.brokers.fallback
+  const brokers = named.split(",").map((broker) => broker.trim()).filter((broker) => broker !== "")
+  const wrong = brokers.find((broker) => !isAddress(broker))
+  if (wrong !== undefined || brokers.length === 0) {
+    return yield* new SettingsError({
+      message: `${logVariables.brokers.name} must be HOST:PORT, separated by commas, not "${wrong ?? named}"`
+    })
+  }
   return {
-    brokers: brokers.split(",").map((broker) => broker.trim()).filter((broker) => broker !== ""),
+    brokers,
     topic: (yield* text(logVariables.topic)) || logVariables.topic.fallback,
     tls: yield* tls,
     sasl: yield* sasl
+  }
+})
+
+const isAddress = (broker: string): boolean => {
+  const port = /^(?:[^\s:[\]]+|\[[0-9a-fA-F:]+\]):(\d{1,5})$/.exec(broker)?.[1]
+  return port !== undefined && Number(port) > 0 && Number(port) <= 65_535
+}
+
+/** What topic and group are called. */
+export const kafkaNames = Effect.gen(function*() {
+  return {
+    topic: (yield* text(logVariables.topic)) || logVariables.topic.fallback,
+    group: (yield* text(logVariables.group)) || logVariables.group.fallback
   }
 })
 

@@ -13,5 +13,5 @@ export const statusLine = (status: PipelineStatus): Effect.Effect<string, never,
     const { counts } = status
     return `${status.state}${status.waitingFor === "" ? "" : ` for ${status.waitingFor}`}: ${status.passed} of ` +
       `${end} records of the log; ${counts.received} received, ${counts.accepted} accepted, ${counts.duplicate} duplicate, ${counts.late} late, ` +
-      `${counts.rejected} rejected, ${counts.deadLettered} dead-lettered`
+      `${counts.rejected} rejected, ${counts.deadLettered} dead-lettered in its partitions`
   })

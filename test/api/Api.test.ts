@@ -288,7 +288,8 @@ layer(ShopOpen, { excludeTestServices: true, timeout: "4 minutes" })("the API", 
       const { url } = yield* apiPlace(warehouse, {
         ranges: [{ start: 0, end: 1_000 } as never],
         pipeline: () => pipeline,
-        collector: () => counters
+        collector: () => counters,
+        logNames: { topic: "clicks", group: "mine" }
       })
       yield* request(`${url}/api/v1/stats`)
       const { headers, text } = yield* request(`${url}/metrics`)
@@ -308,7 +309,8 @@ layer(ShopOpen, { excludeTestServices: true, timeout: "4 minutes" })("the API", 
       }
       for (
         const name of [
-          "kafka_consumergroup_lag{",
+          `kafka_consumergroup_lag{consumergroup="mine",topic="clicks",`,
+          `kafka_topic_partition_current_offset{topic="clicks",`,
           "guardian_records_total{",
           "guardian_event_age_seconds ",
           "guardian_api_requests_total{",

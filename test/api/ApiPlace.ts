@@ -24,6 +24,7 @@ export interface ApiPlaceOptions {
   readonly ranges?: ReadonlyArray<PartitionRange>
   readonly pipeline?: () => PipelineFigures
   readonly collector?: () => CollectorFigures
+  readonly logNames?: { readonly topic: string; readonly group: string }
 }
 
 /** Serves until the scope ends. The reader is the embedded warehouse's read-only user. */
@@ -32,6 +33,7 @@ export const apiPlace = Effect.fnUntraced(function*(warehouse: Warehouse["Servic
   const reader = options.reader ?? (yield* make({ ...embedded.address("reader"), database: warehouse.database }))
   const server = createServer()
   const sources = ApiSources.of({
+    logNames: options.logNames,
     reader,
     writer: warehouse,
     logRanges: Effect.succeed(options.ranges),

@@ -98,6 +98,7 @@ const program = Effect.gen(function*() {
               ApiSources.of({
                 reader,
                 writer: warehouse,
+                logNames: undefined,
                 logRanges: Effect.succeed(undefined),
                 pipeline: undefined,
                 collector: undefined,

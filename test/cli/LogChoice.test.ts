@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Redacted } from "effect"
-import { httpRegistry, kafkaGroup, kafkaLog, logKind } from "../../src/cli/LogChoice.ts"
+import { httpRegistry, kafkaGroup, kafkaLog, kafkaNames, logKind } from "../../src/cli/LogChoice.ts"
 import { clientConfig } from "../../src/log/kafka/KafkaSettings.ts"
 
 const under = (environment: Readonly<Record<string, string>>) =>
@@ -40,8 +40,27 @@ describe("the choice of a log", () => {
       GUARDIAN_REGISTRY_PASSWORD: "hidden too"
     })))
 
+  it.effect("takes brokers by name and by address of both kinds", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual((yield* kafkaLog(undefined)).brokers, [
+        "red-panda.example:9092",
+        "10.0.0.1:1",
+        "[::1]:9093"
+      ])
+      assert.deepStrictEqual(yield* kafkaNames, { topic: "clicks", group: "mine" })
+    }).pipe(under({
+      GUARDIAN_KAFKA_BROKERS: "red-panda.example:9092,10.0.0.1:1, [::1]:9093",
+      GUARDIAN_KAFKA_TOPIC: "clicks",
+      GUARDIAN_KAFKA_GROUP: "mine"
+    })))
+
   for (
     const [name, value] of [
+      ["GUARDIAN_KAFKA_BROKERS", "foo"],
+      ["GUARDIAN_KAFKA_BROKERS", "a:1,b:99999"],
+      ["GUARDIAN_KAFKA_BROKERS", ","],
+      ["GUARDIAN_KAFKA_BROKERS", "http://a:1"],
+      ["GUARDIAN_KAFKA_SASL", "plain"],
       ["GUARDIAN_KAFKA_SASL", "kerberos"],
       ["GUARDIAN_KAFKA_TLS", "yes"],
       ["GUARDIAN_KAFKA_TLS_CA", "/nowhere/ca.pem"],

@@ -117,7 +117,14 @@ export class FaultPlace {
 
   /** A pipeline; done when it knows which partitions it has. */
   async serve(): Promise<Serving> {
-    const child = spawn(process.execPath, [guardian, "serve", "--role", "pipeline", "--data-dir", this.dataDirectory], {
+    const serving = this.start(this.dataDirectory)
+    await until("the pipeline has joined", async () => serving.partitions() !== undefined)
+    return serving
+  }
+
+  /** Starts a pipeline, and does not wait for it. */
+  start(dataDirectory: string): Serving {
+    const child = spawn(process.execPath, [guardian, "serve", "--role", "pipeline", "--data-dir", dataDirectory], {
       env: this.environment,
       stdio: ["ignore", "pipe", "pipe"]
     })
@@ -140,7 +147,6 @@ export class FaultPlace {
       }
     }
     this.serving.add(serving)
-    await until("the pipeline has joined", async () => serving.partitions() !== undefined)
     return serving
   }
 

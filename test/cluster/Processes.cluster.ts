@@ -1,5 +1,8 @@
 /** `serve --role pipeline` any number of times: partitions move when one joins, dies or leaves, under traffic, and nothing is lost or twice. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { FaultPlace, until } from "./FaultPlace.ts"
 import type { Serving } from "./FaultPlace.ts"
 
@@ -90,5 +93,19 @@ describe("pipelines that share a log", () => {
     await processedAfter()
     await toolSays(0, 1)
     assert.deepStrictEqual(await place.verdict(), [])
+  })
+
+  it("do not share it with a pipeline of another database", async () => {
+    const other = await mkdtemp(join(tmpdir(), "guardian-other-"))
+    try {
+      const stranger = place.start(other)
+      assert.strictEqual(await exited(stranger), 1, stranger.output())
+      assert.match(stranger.output(), /group \S+ is at work for another database \(pipelines running: 1\)/)
+      assert.include(stranger.output(), "GUARDIAN_KAFKA_GROUP")
+      place.serving.delete(stranger)
+    } finally {
+      await rm(other, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
+    }
+    await toolSays(0, 1)
   })
 })

@@ -30,7 +30,15 @@ export class RegistryServer {
     const folder = await mkdtemp(join(tmpdir(), "guardian-registry-"))
     const [port, managementPort] = await freePorts(2)
     const log = openSync(join(folder, "log"), "a")
-    const args = [command, "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-jar", "quarkus-run.jar"]
+    const args = [
+      command,
+      `-Djava.io.tmpdir=${folder}`,
+      "-Xmx384m",
+      "-XX:+UseSerialGC",
+      "-XX:TieredStopAtLevel=1",
+      "-jar",
+      "quarkus-run.jar"
+    ]
     if (existsSync("/usr/bin/setpriv")) args.unshift("/usr/bin/setpriv", "--pdeathsig", "KILL")
     const child = spawn(args[0]!, args.slice(1), {
       cwd: app,

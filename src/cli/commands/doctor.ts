@@ -13,6 +13,7 @@ import { versionChecks } from "../doctor/Versions.ts"
 import { warehouseHealth } from "../doctor/WarehouseHealth.ts"
 import { dataDir, json, print, printJson } from "../Flags.ts"
 import { InstallationError, paths } from "../Installation.ts"
+import { pipelinesRunning } from "../PipelineOwner.ts"
 
 /** Looks at everything and changes nothing. */
 export const doctor = Command.make(
@@ -21,7 +22,6 @@ export const doctor = Command.make(
   Effect.fn(function*({ dataDir, json }) {
     const { checks: settingChecks, core } = yield* settingsChecks
     const directory = yield* Effect.promise(() => dataDirectoryChecks(dataDir))
-    const log = yield* logHealth(dataDir)
     const attached = Option.getOrUndefined(yield* EmbeddedWarehouse.attach(paths(dataDir).warehouse))
     // Before we may start the warehouse ourselves, and take them.
     const ports = yield* portChecks(
@@ -31,7 +31,10 @@ export const doctor = Command.make(
       ]
     )
     const warehouse = yield* warehouseHealth(dataDir)
-    const pipeline = pipelineHealth(dataDir, log.found, warehouse.checkpoints, core)
+    // After the checkpoints: records come meanwhile, and a checkpoint must not lie behind the end.
+    const log = yield* logHealth(dataDir)
+    const running = yield* Effect.orElseSucceed(pipelinesRunning(dataDir), () => ({ count: 0, pid: undefined }))
+    const pipeline = pipelineHealth(running, log.found, warehouse.checkpoints, core)
     const checks = [
       ...versionChecks(),
       ...settingChecks,

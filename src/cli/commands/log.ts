@@ -61,7 +61,7 @@ const refuseMembers = Effect.gen(function*() {
     return yield* new InstallationError({
       message:
         `${members} pipelines are in the consumer group ${options.groupId}: stop them first (a killed one leaves ` +
-        "after 10 s)"
+        "after 6 s)"
     })
   }
 })

@@ -13,6 +13,7 @@ import type { ApiServerOptions } from "../ApiServer.ts"
 import { collect, CollectorBoard, collectorHost, collectorPort, refuseUnguarded } from "../CollectorServer.ts"
 import { auditHour } from "../Environment.ts"
 import { apiPort, dataDir, httpPort, partitions, print, tcpPort } from "../Flags.ts"
+import { refuseForeignGroup } from "../ForeignGroup.ts"
 import { answerHealth } from "../HealthPort.ts"
 import {
   eventSchemaId,
@@ -139,7 +140,9 @@ const ownsFirstPartition = (group: PartitionGroup): Effect.Effect<boolean> =>
 /** On Kafka any number of processes share the partitions; SQLite's log has one. */
 export const partitionGroup = Effect.fnUntraced(function*(dataDirectory: string) {
   if ((yield* logKind) !== "kafka") return undefined
-  return yield* GroupMembership.make({ ...yield* kafkaGroup, notes: paths(dataDirectory).members })
+  const options = { ...yield* kafkaGroup, notes: paths(dataDirectory).members }
+  yield* refuseForeignGroup(options)
+  return yield* GroupMembership.make(options)
 })
 
 /** The last word of a command that runs until it is stopped. */

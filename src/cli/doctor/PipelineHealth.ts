@@ -2,7 +2,6 @@
 import type { CoreSettings } from "../../domain/Settings.ts"
 import { coreVersion } from "../../domain/Settings.ts"
 import type { Checkpoint } from "../../warehouse/StateStore.ts"
-import { pipelineOwner } from "../PipelineOwner.ts"
 import type { Check } from "./Check.ts"
 import { checksOf } from "./Check.ts"
 import type { LogFound } from "./LogHealth.ts"
@@ -10,17 +9,19 @@ import type { LogFound } from "./LogHealth.ts"
 const { fail, ok, warn } = checksOf("pipeline")
 
 export const pipelineHealth = (
-  dataDirectory: string,
+  running: { readonly count: number; readonly pid: number | undefined },
   log: LogFound | undefined,
   checkpoints: ReadonlyArray<Checkpoint> | undefined,
   core: CoreSettings | undefined
 ): ReadonlyArray<Check> => {
-  const pid = pipelineOwner(dataDirectory)
-  const checks = [pid === undefined ? ok("process", "none is running") : ok("process", `pid ${pid}`)]
+  const checks = [ok("process", runningText(running))]
   if (checkpoints === undefined) return checks
-  if (log !== undefined) checks.push(lagCheck(log, checkpoints, pid !== undefined))
+  if (log !== undefined) checks.push(lagCheck(log, checkpoints, running.count > 0))
   return checkpoints.length === 0 ? checks : [...checks, belongs(log, checkpoints, core)]
 }
+
+const runningText = ({ count, pid }: { readonly count: number; readonly pid: number | undefined }): string =>
+  count === 0 ? "none is running" : pid !== undefined ? `pid ${pid}` : `${count} in the group`
 
 const lagCheck = (log: LogFound, checkpoints: ReadonlyArray<Checkpoint>, running: boolean): Check => {
   const lag = log.ranges.reduce((sum, { end, start }, partition) => {

@@ -65,6 +65,26 @@ export const countMembers = async (options: GroupOptions): Promise<number> => {
   }
 }
 
+/** Who is in the group now, and the next offsets that it has committed. */
+export const groupState = async (
+  options: GroupOptions
+): Promise<{ readonly members: number; readonly committed: ReadonlyMap<Partition, Offset> }> => {
+  const admin = new kafkajs.Kafka(clientConfig(options)).admin()
+  await admin.connect()
+  try {
+    const { groups } = await admin.describeGroups([options.groupId])
+    const [topic] = await admin.fetchOffsets({ groupId: options.groupId, topics: [options.topic] })
+    // -1: nothing was committed.
+    const committed = (topic?.partitions ?? []).filter(({ offset }) => Number(offset) >= 0)
+    return {
+      members: groups.reduce((sum, { members }) => sum + members.length, 0),
+      committed: new Map(committed.map(({ offset, partition }) => [partition as Partition, Number(offset) as Offset]))
+    }
+  } finally {
+    await admin.disconnect()
+  }
+}
+
 class GroupMembership {
   readonly #options: GroupOptions
   readonly #kafka: Kafka
