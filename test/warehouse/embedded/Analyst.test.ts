@@ -10,7 +10,7 @@ import { statement } from "./statement.ts"
 import { temporaryDirectory } from "./temporaryDirectory.ts"
 
 const memoryBytesMax = 1_000_000_000
-const limits = { executionSecondsMax: 4, concurrentQueriesMax: 3, temporaryBytesMax: 200_000_000 }
+const limits = { executionSecondsMax: 8, concurrentQueriesMax: 3, temporaryBytesMax: 200_000_000 }
 
 const running = Layer.unwrap(
   Effect.map(temporaryDirectory, (directory) => EmbeddedWarehouse.layer({ directory, memoryBytesMax, analyst: limits }))
@@ -230,7 +230,7 @@ layer(running, { excludeTestServices: true, timeout: 120_000 })("an analyst", (i
     Effect.gen(function*() {
       const warehouse = yield* prepared
       // Each fits alone. The array is held while the statement sleeps, so three of them meet. Few long texts are made soon, also on a
-      // busy machine: each has four seconds.
+      // busy machine: each has eight seconds.
       const sql =
         "SELECT length(held), sleep(2) FROM (SELECT groupArray(repeat(toString(number % 10), 2400)) AS held FROM numbers(40000))"
       const alone = yield* statement(warehouse.address("analyst"), sql)
