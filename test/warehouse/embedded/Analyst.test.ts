@@ -278,7 +278,7 @@ const runningQueries = (reader: WarehouseAddress) =>
   )
 
 const bounded = [
-  ["max_execution_time", "4"],
+  ["max_execution_time", String(limits.executionSecondsMax)],
   ["max_memory_usage", "400000000"],
   ["max_threads", "1"],
   ["max_result_rows", "1000000"]
