@@ -211,8 +211,8 @@ export const mutations: ReadonlyArray<Mutation> = [
     runs: 200,
     edits: [[
       sessions,
-      "      this.#doubles[at + endedAtAt] = eventTs\n      this.#exitUrls",
-      "      this.#doubles[at + endedAtAt] = eventTs\n    }\n    {\n      this.#exitUrls"
+      "      this.#doubles[at + endedAtAt] = eventTs\n      this.#setText",
+      "      this.#doubles[at + endedAtAt] = eventTs\n    }\n    {\n      this.#setText"
     ]]
   },
   {
@@ -220,8 +220,8 @@ export const mutations: ReadonlyArray<Mutation> = [
     runs: 200,
     edits: [[
       sessions,
-      "      this.#doubles[at + startedAtAt] = eventTs\n      this.#entryUrls",
-      "      this.#doubles[at + startedAtAt] = eventTs\n      if (this.#words[word + eventsAt] === 0) this.#entryUrls"
+      "      this.#doubles[at + startedAtAt] = eventTs\n      this.#setText",
+      "      this.#doubles[at + startedAtAt] = eventTs\n      if (this.#words[word + eventsAt] === 0) this.#setText"
     ]]
   },
   {
