@@ -176,7 +176,7 @@ export class KafkaCluster {
   }
 
   async #format(): Promise<void> {
-    const clusterId = randomBytes(16).toString("base64url")
+    const clusterId = makeClusterId(randomBytes(16))
     await Promise.all(this.#nodes.map(async (node) => {
       const file = join(this.folder, `${node.id}.properties`)
       const lines = Object.entries(this.#config(node)).map(([key, value]) => `${key}=${value}`)
@@ -334,3 +334,7 @@ export const freePorts = async (count: number): Promise<ReadonlyArray<number>> =
   await Promise.all(servers.map((server) => new Promise((done) => server.close(done))))
   return ports
 }
+
+/** Sixteen bytes as Kafka writes them. One of 64 such ids would begin with "-", which its tool takes for an option: these do not. */
+export const makeClusterId = (bytes: Buffer): string =>
+  Buffer.from([bytes[0]! & 0x7f, ...bytes.subarray(1)]).toString("base64url")
