@@ -7,6 +7,8 @@ import { StateStore } from "../warehouse/StateStore.ts"
 import { logVariables } from "./Environment.ts"
 import { InstallationError } from "./Installation.ts"
 
+/** A start behind a fault must not wait for a coordinator that is away. */
+const answeredWithin = "2 seconds"
 /** ClickHouse: no such table, no such database. */
 const missingCodes = new Set([60, 81])
 
@@ -15,7 +17,9 @@ const missingCodes = new Set([60, 81])
  * in another one. Brokers that are away are not waited for here: joining the group waits for them.
  */
 export const refuseForeignGroup = Effect.fnUntraced(function*(options: GroupOptions) {
-  const group = yield* Effect.promise(() => GroupMembership.groupState(options).catch(() => undefined))
+  const group = yield* Effect.promise(() => GroupMembership.groupState(options).catch(() => undefined)).pipe(
+    Effect.timeoutOrElse({ duration: answeredWithin, orElse: () => Effect.succeed(undefined) })
+  )
   if (group === undefined || group.members === 0) return
   const { checkpoints } = yield* StateStore
   const stored = yield* waitedOut(checkpoints).pipe(

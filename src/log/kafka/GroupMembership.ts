@@ -6,7 +6,7 @@
 import { Effect } from "effect"
 import type { Scope } from "effect"
 import kafkajs from "kafkajs"
-import type { Consumer, Kafka } from "kafkajs"
+import type { Admin, Consumer, Kafka } from "kafkajs"
 import type { Offset, Partition } from "../../domain/Identifiers.ts"
 import type { Assignment, PartitionGroup } from "../PartitionGroup.ts"
 import { MemberNotes, removeMembers } from "./DeadMembers.ts"
@@ -54,32 +54,34 @@ export const make = (options: GroupOptions): Effect.Effect<PartitionGroup, never
   )
 
 /** How many members the group has now. */
-export const countMembers = async (options: GroupOptions): Promise<number> => {
-  const admin = new kafkajs.Kafka(clientConfig(options)).admin()
-  await admin.connect()
-  try {
-    const { groups } = await admin.describeGroups([options.groupId])
-    return groups.reduce((sum, { members }) => sum + members.length, 0)
-  } finally {
-    await admin.disconnect()
-  }
-}
+export const countMembers = (options: GroupOptions): Promise<number> =>
+  withAdmin(options, (admin) => membersOf(admin, options))
 
 /** Who is in the group now, and the next offsets that it has committed. */
-export const groupState = async (
+export const groupState = (
   options: GroupOptions
-): Promise<{ readonly members: number; readonly committed: ReadonlyMap<Partition, Offset> }> => {
-  const admin = new kafkajs.Kafka(clientConfig(options)).admin()
-  await admin.connect()
-  try {
-    const { groups } = await admin.describeGroups([options.groupId])
+): Promise<{ readonly members: number; readonly committed: ReadonlyMap<Partition, Offset> }> =>
+  withAdmin(options, async (admin) => {
+    const members = await membersOf(admin, options)
     const [topic] = await admin.fetchOffsets({ groupId: options.groupId, topics: [options.topic] })
     // -1: nothing was committed.
     const committed = (topic?.partitions ?? []).filter(({ offset }) => Number(offset) >= 0)
     return {
-      members: groups.reduce((sum, { members }) => sum + members.length, 0),
+      members,
       committed: new Map(committed.map(({ offset, partition }) => [partition as Partition, Number(offset) as Offset]))
     }
+  })
+
+const membersOf = async (admin: Admin, { groupId }: GroupOptions): Promise<number> => {
+  const { groups } = await admin.describeGroups([groupId])
+  return groups.reduce((sum, { members }) => sum + members.length, 0)
+}
+
+const withAdmin = async <A>(options: GroupOptions, ask: (admin: Admin) => Promise<A>): Promise<A> => {
+  const admin = new kafkajs.Kafka(clientConfig(options)).admin()
+  await admin.connect()
+  try {
+    return await ask(admin)
   } finally {
     await admin.disconnect()
   }
